@@ -1,0 +1,173 @@
+"""The shapes that travel between the rooms of ingestion, from bytes to records.
+
+bytes --readers--> `Grid` (one a sheet) or `JsonRows` --layouts--> `RawTable`
+--normalise, contracts--> `Records` --load--> raw
+
+Nothing here reads or decides; a shape says what a room may rely on. All columns are polars, so
+that a million rows stay columns from the reader to COPY.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import polars as pl
+
+
+class CellType(IntEnum):
+    """What a reader knows of a cell, apart from its text."""
+
+    BLANK = 0
+    TEXT = 1
+    NUMBER = 2
+    BOOL = 3
+    # a serial with a date format; text holds ISO 8601 of the serial, never the display form
+    DATE = 4
+    # text holds the error as shown: #REF!, #DIV/0!
+    ERROR = 5
+    # a formula whose value was never computed; text holds the formula
+    NO_VALUE = 6
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A merged range, zero-based and inclusive; its value stands in the top-left cell."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+@dataclass
+class Grid:
+    """One sheet or text table as read: rows of raw values, addresses zero-based from A1.
+
+    `rows[r][c]` is a str, float, int, bool, date, datetime, time, timedelta, `CellError` or None;
+    rows may be ragged. `number_formats` holds the formats of cells that have one, on demand.
+    """
+
+    name: str
+    rows: list[list[Any]]
+    merges: list[Merge] = field(default_factory=list)
+    hidden_rows: frozenset[int] = frozenset()
+    hidden_columns: frozenset[int] = frozenset()
+    is_hidden: bool = False
+    number_formats: dict[tuple[int, int], str] = field(default_factory=dict)
+    comments: dict[tuple[int, int], str] = field(default_factory=dict)
+    # formulas without a cached value: address -> formula text
+    unvalued_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CellError:
+    """A spreadsheet error value, by the name that the sheet shows."""
+
+    name: str
+
+
+@dataclass
+class JsonRows:
+    """The record objects of a JSON answer as columns.
+
+    `frame` has one Utf8 column per leaf (nested names joined by '.'; numbers in the digits of the
+    document, missing keys null) plus `__part` (UInt32) and `__pointer` (Utf8, RFC 6901, of the
+    object inside its part).
+    """
+
+    frame: pl.DataFrame
+
+
+@dataclass
+class Column:
+    """One mapped field of a `RawTable`, all series of the table's height.
+
+    text: Utf8, the raw text (numbers in the shortest form of the stored value), null = blank cell;
+    kind: UInt8 of `CellType`, or None when every value is TEXT or BLANK (csv, json);
+    number_format: Utf8 of the cell's number format where it has one, or None;
+    at: Utf8, the address of each cell (`sheet!D7`, `0#/data/3/actual`);
+    header: the header text as it stands in the file; None for constants of the source file.
+    """
+
+    text: pl.Series
+    at: pl.Series
+    kind: pl.Series | None = None
+    number_format: pl.Series | None = None
+    header: str | None = None
+
+
+@dataclass(frozen=True)
+class NonData:
+    """A row that was read and recognised as no record: counted under `reason`.
+
+    Reasons: title, header, blank, total, note, blank_value, out_of_scope, hidden.
+    """
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
+class ControlTotal:
+    """A total row of the sheet, kept to be held against the sum of its rows (trap K9)."""
+
+    label: str
+    field: str
+    raw_text: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something refused or remarkable, addressed and with its remedy; a row of raw.quarantine.
+
+    scope: file, row or cell. `row` is the row's position in the RawTable, if it has one.
+    """
+
+    scope: str
+    reason_code: str
+    locator: str
+    message: str
+    remedy: str
+    rule: str
+    field: str | None = None
+    header: str | None = None
+    raw_text: str | None = None
+    row: int | None = None
+
+
+@dataclass
+class RawTable:
+    """Candidate records of one snapshot before anything is typed.
+
+    `columns` by field name of the kind; every Column has `height` values. `at` is the row's own
+    locator. `rows_read` = height + the counts of `non_data`. `hidden` marks rows from hidden
+    rows, columns or sheets (trap X4).
+    """
+
+    height: int
+    columns: dict[str, Column]
+    at: pl.Series
+    hidden: pl.Series | None = None
+    non_data: list[NonData] = field(default_factory=list)
+    control_totals: list[ControlTotal] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class Records:
+    """What contracts made of a `RawTable`.
+
+    accepted: typed frame in the column order of the raw table from `record_key` on (without
+    load_id, record_no, source, received_at) plus `row` (UInt32, position in the RawTable);
+    quarantine: row and cell findings, `rows_refused` distinct rows among them.
+    """
+
+    accepted: pl.DataFrame
+    findings: list[Finding]
+    rows_refused: int
+    rows_read: int
+    non_data: dict[str, int]
+    control_totals: list[ControlTotal]

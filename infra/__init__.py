@@ -1,0 +1,1 @@
+"""What runs the house: settings, embedded Postgres, migrations, command line, supervision."""

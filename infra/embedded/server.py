@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import socket
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -42,6 +43,10 @@ _FIRST_PORT = 15432
 _PORTS = 400
 _START_ATTEMPTS = 5
 _LOCK_SECONDS = 120.0
+_ANSWER_SECONDS = 5.0
+_SSL_REQUEST = struct.pack("!II", 8, 80877103)
+"""The shortest question of the Postgres protocol; the answer is one letter."""
+
 _LOG_LIMIT_BYTES = 50_000_000
 _NEEDED_BYTES = 300_000_000
 """An empty cluster with its first write-ahead log takes 60 MB; below this nothing good starts."""
@@ -156,11 +161,17 @@ def _running(cluster: Cluster) -> tuple[int, int] | None:
     pid, port, is_ready = noted
     if not is_ready or not _is_postmaster(cluster, pid):
         return None
+    return (pid, port) if _answers(port) else None
+
+
+def _answers(port: int) -> bool:
+    """True when a Postgres answers there: a dying one still accepts connections for a moment."""
     try:
-        with socket.create_connection((HOST, port), timeout=2.0):
-            return pid, port
+        with socket.create_connection((HOST, port), timeout=_ANSWER_SECONDS) as connection:
+            connection.sendall(_SSL_REQUEST)
+            return connection.recv(1) in (b"N", b"S")
     except OSError:
-        return None
+        return False
 
 
 def _pid_file(cluster: Cluster) -> tuple[int, int, bool] | None:

@@ -1,0 +1,1 @@
+"""Pure, versioned rules that turn raw text into keys, numbers, dates and codes."""

@@ -1,0 +1,507 @@
+"""The registry: every source file of the given folders, read, checked and hashed.
+
+In: folders of `<agency>__<dataset>.yml` (and `retired.yml`). Out: a `Registry` of loaded sources
+and of problems, each with file, line and remedy. One bad file never hides the others.
+
+    payesh source check FILE        # one file
+    payesh source list              # all of them
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import hashlib
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from ingestion.errors import SpecError
+from ingestion.spec.kinds import KINDS
+from ingestion.spec.model import Layout, SourceSpec
+
+RETIRED_FILE = "retired.yml"
+_SECRET_WORDS = re.compile(
+    r"(?i)(token|secret|passw(or)?d|api[-_]?key|authorization|access[-_]key)"
+)
+_URL_USER = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_KIND_FIELD = re.compile(r"has no field '([^']+)'")
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A source file that passed every check.
+
+    `sha256` is of the content with defaults left out: comments, order of keys and spelled-out
+    defaults make no new version of a source.
+    """
+
+    spec: SourceSpec
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SpecProblem:
+    """Why a file was left out; `line` counts from 1, 0 = the file as a whole."""
+
+    path: Path
+    line: int
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{where}: {self.message} {self.remedy}".rstrip()
+
+
+class Retired(BaseModel):
+    """A source that is fetched no more; what it delivered stays."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str
+    date: dt.date
+    reason: str = Field(min_length=1)
+
+
+@dataclass
+class Registry:
+    """All sources by name in the order of names, problems in the order of files."""
+
+    specs: dict[str, LoadedSpec] = field(default_factory=dict)
+    problems: list[SpecProblem] = field(default_factory=list)
+    retired: dict[str, Retired] = field(default_factory=dict)
+
+
+def load_registry(folders: Sequence[Path]) -> Registry:
+    """Read every source file of `folders`; faults become problems, never exceptions."""
+    registry = Registry()
+    found: dict[str, LoadedSpec] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            registry.problems.append(
+                SpecProblem(
+                    folder,
+                    0,
+                    "The registry folder does not exist.",
+                    "Create it or correct PAYESH_SOURCES.",
+                )
+            )
+            continue
+        _add_retired(folder / RETIRED_FILE, registry)
+        for path in sorted(folder.glob("*.y*ml")):
+            if path.name == RETIRED_FILE or path.suffix not in {".yml", ".yaml"}:
+                continue
+            try:
+                loaded = load_spec(path)
+            except SpecError as error:
+                registry.problems.append(
+                    SpecProblem(error.path, error.line, error.message, error.remedy)
+                )
+                continue
+            first = found.get(loaded.spec.source)
+            if first is not None:
+                registry.problems.append(
+                    SpecProblem(
+                        path,
+                        0,
+                        f"The source '{loaded.spec.source}' is already defined in {first.path}.",
+                        "Rename one of them or remove it; the first one is in force.",
+                    )
+                )
+                continue
+            found[loaded.spec.source] = loaded
+    for name in sorted(found):
+        retired = registry.retired.get(name)
+        if retired is not None:
+            registry.problems.append(
+                SpecProblem(
+                    found[name].path,
+                    0,
+                    f"The source is listed as retired on {retired.date} ({retired.reason}).",
+                    f"Remove the file, or take the source out of {RETIRED_FILE}.",
+                )
+            )
+            continue
+        registry.specs[name] = found[name]
+    return registry
+
+
+def load_spec(path: Path) -> LoadedSpec:
+    """Read and check one source file.
+
+    Raises `SpecError` for the first fault in the order of the file, with its line and remedy.
+    """
+    tree = _parse(path)
+    if not isinstance(tree, CommentedMap):
+        raise SpecError(
+            path,
+            1,
+            "The file is not a mapping of settings.",
+            "Begin with 'source: <agency>__<dataset>'.",
+        )
+    try:
+        spec = SourceSpec.model_validate(_plain(tree))
+    except ValidationError as error:
+        raise _first_fault(path, tree, error) from None
+    if spec.source != path.stem or path.suffix != ".yml":
+        raise SpecError(
+            path,
+            _line(tree, ("source",)),
+            f"The file is called '{path.name}' but names the source '{spec.source}'.",
+            f"Rename the file to '{spec.source}.yml' or correct 'source'.",
+        )
+    _check_sense(path, tree, spec)
+    return LoadedSpec(spec, path, spec_sha256(spec))
+
+
+def spec_sha256(spec: SourceSpec) -> str:
+    """Hash of what a source file says, as hex; equal for equal meaning."""
+    content = spec.model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a source file, for completion and checks in editors."""
+    schema = SourceSpec.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Payesh source file"
+    return schema
+
+
+# ------------------------------------------------------------------------------ reading YAML
+
+
+def _parse(path: Path) -> Any:
+    yaml = YAML(typ="rt", pure=True)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            path, 0, f"The file is not UTF-8 (byte {error.start}).", "Save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise SpecError(
+            path, 0, f"The file cannot be read: {error.strerror}.", "Check path and permissions."
+        ) from None
+    try:
+        return yaml.load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        problem = str(error.problem or "a key is given twice").split(" with value")[0]
+        raise SpecError(path, line, f"{problem}.", "Keep one of the two.") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        raise SpecError(
+            path,
+            line,
+            f"This is not valid YAML: {error.problem or error.context}.",
+            "Check indentation, quotes and colons on this line and the one before.",
+        ) from None
+    except YAMLError as error:
+        raise SpecError(path, 0, f"This is not valid YAML: {error}.", "Correct it.") from None
+
+
+def _plain(node: Any) -> Any:
+    """The YAML tree without ruamel's own types."""
+    if isinstance(node, Mapping):
+        return {_plain(k): _plain(v) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_plain(v) for v in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    for builtin in (str, int, float):
+        if isinstance(node, builtin):
+            return builtin(node)
+    return node
+
+
+def _line(tree: Any, loc: Sequence[str | int]) -> int:
+    """The line of the deepest node of `loc` that the file has.
+
+    Names that pydantic adds for the branch of a union are no keys of the file and are skipped.
+    """
+    node, line = tree, 1
+    for part in loc:
+        if isinstance(node, CommentedMap) and part in node:
+            line = int(node.lc.key(part)[0]) + 1
+            node = node[part]
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = int(node.lc.item(part)[0]) + 1
+            node = node[part]
+    return line
+
+
+def _line_of_key(node: Any, name: str) -> int | None:
+    """The first line where `name` stands as a key or as a listed or assigned name."""
+    if isinstance(node, CommentedMap):
+        for key, value in node.items():
+            if key == name or (key == "into" and value == name):
+                return int(node.lc.key(key)[0]) + 1
+            line = _line_of_key(value, name)
+            if line is not None:
+                return line
+    elif isinstance(node, CommentedSeq):
+        for item in node:
+            line = _line_of_key(item, name)
+            if line is not None:
+                return line
+    return None
+
+
+# ------------------------------------------------------------------------------ faults in words
+
+
+def _first_fault(path: Path, tree: CommentedMap, error: ValidationError) -> SpecError:
+    faults = [_fault(path, tree, item) for item in error.errors(include_url=False)]
+    faults.sort(key=lambda fault: fault.line or 10**9)
+    first = faults[0]
+    if len(faults) > 1:
+        first.remedy += f" ({len(faults) - 1} more after this one.)"
+    return first
+
+
+def _fault(path: Path, tree: CommentedMap, item: ErrorDetails) -> SpecError:
+    loc = item["loc"]
+    name = str(loc[-1]) if loc else ""
+    kind = item["type"]
+    line = _line(tree, loc)
+    if kind == "extra_forbidden":
+        known = _names_at(loc[:-1])
+        return SpecError(
+            path, line, f"'{name}' is no setting here.", _suggest(name, known, "Known here")
+        )
+    if kind == "missing":
+        parent = ".".join(str(part) for part in loc[:-1])
+        at = f" in '{parent}'" if parent else ""
+        return SpecError(path, line, f"The setting '{name}' is missing{at}.", f"Add '{name}: …'.")
+    message = item["msg"].removeprefix("Value error, ")
+    match = _KIND_FIELD.search(message)
+    if match:
+        wrong = match.group(1)
+        source_kind = str(tree.get("kind", ""))
+        fields = [f.name for f in KINDS[source_kind].fields] if source_kind in KINDS else []
+        return SpecError(
+            path,
+            _line_of_key(tree.get("layouts"), wrong) or line,
+            f"The kind '{source_kind}' has no field '{wrong}'.",
+            _suggest(wrong, fields, "Its fields"),
+        )
+    dotted = ".".join(str(part) for part in loc) or "source file"
+    given = item.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return SpecError(path, line, f"{dotted}: {message}{shown}.", _remedy(item))
+
+
+def _remedy(item: ErrorDetails) -> str:
+    context = item.get("ctx", {})
+    expected = context.get("expected") or context.get("expected_tags")
+    if expected:
+        given = str(item.get("input") if not isinstance(item.get("input"), dict) else "")
+        if context.get("tag"):
+            given = str(context["tag"])
+        options = re.findall(r"'([^']+)'", str(expected))
+        return _suggest(given, options, "Possible") if options else f"Possible: {expected}."
+    if item["type"] == "string_pattern_mismatch" and item["loc"] and item["loc"][-1] == "ref":
+        return "Write 'env:NAME' or 'airflow:CONNECTION_ID'; never the secret itself."
+    if item["type"] == "string_pattern_mismatch":
+        return f"It must match {context.get('pattern')}."
+    return "Correct this line."
+
+
+def _suggest(name: str, known: Sequence[str], label: str) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean '{close[0]}'? " if close else ""
+    return f"{hint}{label}: {', '.join(known)}." if known else f"{hint}Remove it."
+
+
+def _names_at(loc: Sequence[str | int]) -> list[str]:
+    """The settings that the model knows at a place in the file."""
+    models: list[Any] = [SourceSpec]
+    for part in loc:
+        nested: list[Any] = []
+        for model in models:
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                info = model.model_fields.get(str(part))
+                if info is not None:
+                    nested.extend(_models_in(info.annotation))
+                elif _tag(model) == part:
+                    nested.append(model)
+        models = nested or models
+    return sorted({n for model in models for n in model.model_fields})
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in typing.get_args(annotation) for m in _models_in(arg)]
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    info = model.model_fields.get("type")
+    tags = typing.get_args(info.annotation) if info else ()
+    return str(tags[0]) if tags else None
+
+
+# ------------------------------------------------------------------------------ checks of sense
+
+
+def _check_sense(path: Path, tree: CommentedMap, spec: SourceSpec) -> None:
+    """What the model can't say: pairs of settings that make no sense together."""
+    _check_secrets(path, tree, spec)
+    connector = spec.connector
+    if connector.type == "http_json":
+        paging = connector.paging
+        if paging.style == "cursor" and paging.next_at is None:
+            raise SpecError(
+                path,
+                _line(tree, ("connector", "paging")),
+                "Paging by cursor needs 'next_at'.",
+                "Give the JSON pointer of the next cursor, for example next_at: /meta/next.",
+            )
+        pointers = (
+            ("records_at", connector.records_at),
+            ("paging.next_at", paging.next_at),
+            ("paging.total_at", paging.total_at),
+        )
+        for name, pointer in pointers:
+            if pointer and not pointer.startswith("/"):
+                raise SpecError(
+                    path,
+                    _line(tree, ("connector", *name.split("."))),
+                    f"{name}: '{pointer}' is no JSON pointer.",
+                    f"Write '/{pointer.replace('.', '/')}'.",
+                )
+    auth = connector.auth
+    needs = {
+        "header": ("name", "secret"),
+        "basic": ("user", "secret"),
+        "bearer": ("secret",),
+        "oauth2": ("user", "secret", "token_url"),
+    }.get(auth.style, ())
+    for name in needs:
+        if getattr(auth, name) is None:
+            raise SpecError(
+                path,
+                _line(tree, ("connector", "auth")),
+                f"Auth by {auth.style} needs '{name}'.",
+                f"Add '{name}' under 'auth'.",
+            )
+    for index, layout in enumerate(spec.layouts):
+        _check_layout(path, tree, spec, layout, index)
+
+
+def _check_layout(
+    path: Path, tree: CommentedMap, spec: SourceSpec, layout: Layout, index: int
+) -> None:
+    kind = KINDS[spec.kind]
+    at: tuple[str | int, ...] = ("layouts", index)
+    for name, mapping in layout.fields.items():
+        field_at = (*at, "fields", name)
+        if kind.field(name).type == "period":
+            if mapping.period_kind is None and len(kind.period_kinds) > 1 and not mapping.value:
+                raise SpecError(
+                    path,
+                    _line(tree, field_at),
+                    f"The kind '{kind.name}' may be reported for {', '.join(kind.period_kinds)}.",
+                    "Say which one with 'period_kind'.",
+                )
+            if mapping.period_kind and mapping.period_kind not in kind.period_kinds:
+                raise SpecError(
+                    path,
+                    _line(tree, (*field_at, "period_kind")),
+                    f"The kind '{kind.name}' has no period '{mapping.period_kind}'.",
+                    f"Possible: {', '.join(kind.period_kinds)}.",
+                )
+    unpivot = layout.unpivot
+    if unpivot is None:
+        return
+    if unpivot.into in layout.fields:
+        raise SpecError(
+            path,
+            _line(tree, (*at, "unpivot")),
+            f"The field '{unpivot.into}' is mapped and is also what the wide columns go into.",
+            "Remove it from 'fields' or choose another 'into'.",
+        )
+    for position, column in enumerate(unpivot.columns):
+        clash = sorted(set(column.set) & set(layout.fields))
+        if clash:
+            raise SpecError(
+                path,
+                _line(tree, (*at, "unpivot", "columns", position, "set")),
+                f"The field '{clash[0]}' is set here and mapped under 'fields'.",
+                "Give it in one of the two places.",
+            )
+        if set(column.set) != set(unpivot.columns[0].set):
+            raise SpecError(
+                path,
+                _line(tree, (*at, "unpivot", "columns", position)),
+                "Every wide column must set the same fields.",
+                f"The first one sets: {', '.join(sorted(unpivot.columns[0].set))}.",
+            )
+
+
+def _check_secrets(path: Path, tree: CommentedMap, spec: SourceSpec) -> None:
+    """Trap P12: a secret belongs in the environment or an Airflow connection, not in a file."""
+    connector = spec.connector
+    location = connector.path if connector.type == "folder" else connector.url
+    if _URL_USER.search(location):
+        raise SpecError(
+            path,
+            _line(tree, ("connector",)),
+            "The address carries a user name and password.",
+            "Move them to 'auth' with style: basic and secrets by reference.",
+        )
+    pairs: dict[str, dict[str, str]] = {}
+    if connector.type == "http_json":
+        pairs["params"] = connector.params
+    if connector.type != "folder":
+        pairs["headers"] = connector.headers
+    for group, values in pairs.items():
+        for name in values:
+            if _SECRET_WORDS.search(name):
+                raise SpecError(
+                    path,
+                    _line(tree, ("connector", group, name)),
+                    f"'{name}' looks like a secret and stands in the file.",
+                    "Use 'auth' with secret: {ref: env:NAME}.",
+                )
+
+
+def _add_retired(path: Path, registry: Registry) -> None:
+    if not path.exists():
+        return
+    try:
+        tree = _parse(path)
+    except SpecError as error:
+        registry.problems.append(SpecProblem(error.path, error.line, error.message, error.remedy))
+        return
+    for index, item in enumerate(_plain(tree) or [] if isinstance(tree, list | None) else [None]):
+        try:
+            retired = Retired.model_validate(item)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            what = ".".join(str(part) for part in fault["loc"]) or "entry"
+            registry.problems.append(
+                SpecProblem(
+                    path,
+                    _line(tree, (index,)),
+                    f"A retired source needs source, date and reason; {what}: {fault['msg']}.",
+                    "Write '- source: …', 'date: YYYY-MM-DD' and 'reason: …'.",
+                )
+            )
+            continue
+        registry.retired[retired.source] = retired

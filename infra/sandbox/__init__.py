@@ -1,0 +1,6 @@
+"""A simulated nation with ground truth: agencies with APIs, provinces with workbooks.
+
+In: a seed and a size. Out: a server on 127.0.0.1, workbooks in a drop folder, a source file for
+each (valid under `ingestion.spec.model.SourceSpec`, labelled simulated), and `truth`: the exact
+mart values that a perfect pipeline would publish. Run it: `payesh sandbox start`
+"""

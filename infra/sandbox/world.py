@@ -1,0 +1,796 @@
+"""The simulated nation: what every agency and province reports, and when it becomes visible.
+
+In: a seed and a size (`WorldParams`) and the reference data. Out: a `World`, asked for what a
+source would deliver on the night of a week: `rows` (APIs: everything as it then stands) and
+`files` (workbooks: the backlog first, then one file a week with what is new or corrected).
+
+Everything follows from the seed alone, in any process: each series has its own generator, named
+after what it makes, and is drawn week by week from the first. So the world of a later night
+extends the world of an earlier one and never rewrites it. All of it is simulated; no figure
+describes any real agency. See it: `payesh sandbox status`, `payesh sandbox truth`
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
+
+from infra.errors import RefusedError
+from infra.sandbox.calendar import WEEK, week_start
+from infra.sandbox.reference import Reference
+
+Value = Decimal | int | bool | str | dt.date | None
+
+MAX_AGENCIES = 25
+MAX_PROVINCES = 31
+MAX_WEEKS = 260
+
+# The provinces whose names are easily confused come first: Kerman and Kermanshah (trap T9).
+_FIRST_PROVINCES = ("IR-02", "IR-05", "IR-08", "IR-10")
+_SLICE_PROJECTS = 5
+_MONTHLY = ("sim_i01", "sim_i02", "sim_i04", "sim_i06")
+_FULL = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorldParams:
+    """Size and seed. `opened_on` is the Saturday of the last week of the backlog."""
+
+    opened_on: dt.date
+    seed: int = 1405
+    weeks: int = 12
+    agencies: int = 6
+    provinces: int = 4
+
+    def __post_init__(self) -> None:
+        limits = (
+            ("weeks", self.weeks, MAX_WEEKS),
+            ("agencies", self.agencies, MAX_AGENCIES),
+            ("provinces", self.provinces, MAX_PROVINCES),
+        )
+        for name, given, most in limits:
+            if not 1 <= given <= most:
+                raise RefusedError(
+                    f"the sandbox can't have {given} {name}",
+                    f"--{name}",
+                    f"give a number from 1 to {most}",
+                )
+        if week_start(self.opened_on) != self.opened_on:
+            raise RefusedError(
+                f"{self.opened_on} is no Saturday", "opened_on", "name a week by its Saturday"
+            )
+
+    @property
+    def first_week(self) -> dt.date:
+        return self.opened_on - (self.weeks - 1) * WEEK
+
+
+@dataclass(frozen=True, slots=True)
+class Ugly:
+    """A cell spoilt on purpose: its text in the file, and whether it costs the cell or the row.
+
+    `is_quarantined` is False for words that say "no value" openly: these are blanks, not faults.
+    """
+
+    field: str
+    text: str
+    scope: str = "cell"
+    is_quarantined: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as an agency means it. `values` holds the kind's fields beyond the key."""
+
+    kind: str
+    period_kind: str
+    period_start: dt.date
+    values: Mapping[str, Value]
+    project: str = ""
+    agency: str = ""
+    province: str = ""
+    indicator: str = ""
+    revision: int = 0
+    ugly: tuple[Ugly, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, dt.date, str, str, str, str, int]:
+        """Whatever makes two rows of one source versions of the same record."""
+        return (
+            self.period_kind,
+            self.period_start,
+            self.project,
+            self.agency,
+            self.province,
+            self.indicator,
+            self.revision,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A row and the Saturday of the first night on which its source shows it."""
+
+    row: Row
+    visible_from: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One source of the nation: who reports what, how, and what is owed when."""
+
+    source: str
+    kind: str
+    agency: str
+    medium: str
+    cadence: str
+    province: str = ""
+    owed_from: dt.date | None = None
+    due_hours: int | None = None
+    grace_hours: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.source.split("__", 1)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkbookFile:
+    """A workbook in a province's drop folder: `rows` in the order of the sheet."""
+
+    name: str
+    week: dt.date
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A project's baselines: revision -> (effective from, ((day, hundredths of a per cent), ...))."""
+
+    revisions: tuple[tuple[dt.date | None, tuple[tuple[dt.date, int], ...]], ...]
+
+    def points(self, friday: dt.date) -> tuple[tuple[dt.date, int], ...]:
+        """Return the points of the revision in force on `friday`."""
+        found = self.revisions[0][1]
+        for effective_from, points in self.revisions[1:]:
+            if effective_from is not None and effective_from <= friday:
+                found = points
+        return found
+
+    def at(self, friday: dt.date) -> int:
+        """Return the planned hundredths of a per cent on `friday`, linear by day."""
+        points = self.points(friday)
+        if friday < points[0][0]:
+            return 0
+        for (day, target), (next_day, next_target) in zip(points, points[1:], strict=False):
+            if friday < next_day:
+                share = Fraction((friday - day).days, (next_day - day).days)
+                return int(target + (next_target - target) * share + Fraction(1, 2))
+        return points[-1][1]
+
+
+@dataclass(frozen=True)
+class World:
+    """The nation of `params` under `reference`."""
+
+    params: WorldParams
+    reference: Reference
+    _seen: dict[tuple[str, dt.date], list[Version]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _plans: dict[str, Plan] = field(default_factory=dict, repr=False, compare=False)
+
+    # ------------------------------------------------------------------ who there is
+    @property
+    def agencies(self) -> tuple[str, ...]:
+        return tuple(f"sim_a{number:02d}" for number in range(1, self.params.agencies + 1))
+
+    @property
+    def provinces(self) -> tuple[str, ...]:
+        rest = sorted(code for code in self.reference.provinces if code not in _FIRST_PROVINCES)
+        return (*_FIRST_PROVINCES, *rest)[: self.params.provinces]
+
+    def projects_of(self, agency: str) -> tuple[str, ...]:
+        """Return the named projects in which `agency` has a part, by code."""
+        return tuple(
+            code
+            for code, project in sorted(self.reference.projects.items())
+            if project.is_named
+            and any(share.agency == agency for share in self.reference.bridge.get(code, ()))
+        )
+
+    def led_by(self, agency: str) -> tuple[str, ...]:
+        return tuple(p for p in self.projects_of(agency) if self.reference.lead(p) == agency)
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Return every source, agencies first, in the order of their numbers."""
+        found: list[Dataset] = []
+        for number, agency in enumerate(self.agencies, start=1):
+            found.append(
+                Dataset(
+                    f"{agency}__progress",
+                    "progress",
+                    agency,
+                    "api",
+                    "weekly",
+                    owed_from=self.params.opened_on,
+                    due_hours=24 * (2 + number % 3),
+                    grace_hours=number % 2 * 2,
+                )
+            )
+            # Not every leader hands in its baselines: some projects have no plan to hold against.
+            if number % 8 in (1, 2, 3) and self.led_by(agency):
+                found.append(Dataset(f"{agency}__targets", "target", agency, "api", "once"))
+            if number == 2:
+                found.append(
+                    Dataset(f"{agency}__indicator_targets", "target", agency, "api", "once")
+                )
+            if number == 3:
+                found.append(
+                    Dataset(f"{agency}__indicators", "indicator_value", agency, "api", "yearly")
+                )
+                found.append(
+                    Dataset(f"{agency}__indicator_targets", "target", agency, "api", "once")
+                )
+        for number, province in enumerate(self.provinces):
+            agency = directorate(province)
+            found.append(
+                Dataset(
+                    f"{agency}__progress",
+                    "progress",
+                    agency,
+                    "workbook",
+                    "weekly",
+                    province=province,
+                    owed_from=self.params.opened_on,
+                    due_hours=48 + 24 * (number % 2),
+                )
+            )
+            found.append(
+                Dataset(
+                    f"{agency}__indicators",
+                    "indicator_value",
+                    agency,
+                    "workbook",
+                    "monthly",
+                    province=province,
+                )
+            )
+        return tuple(found)
+
+    def dataset(self, source: str) -> Dataset:
+        """Return the dataset of `source`; RefusedError lists those that exist."""
+        for dataset in self.datasets:
+            if dataset.source == source:
+                return dataset
+        raise RefusedError(
+            f"the sandbox has no source {source}",
+            "the sandbox nation",
+            "one of: " + ", ".join(dataset.source for dataset in self.datasets),
+        )
+
+    # ------------------------------------------------------------------ what they deliver
+    def versions(self, source: str, until: dt.date) -> list[Version]:
+        """Return all versions that `source` has shown up to the night of `until`, oldest first."""
+        cached = self._seen.get((source, until))
+        if cached is not None:
+            return cached
+        dataset = self.dataset(source)
+        if dataset.medium == "workbook" and dataset.kind == "progress":
+            made = self._province_progress(dataset, until)
+        elif dataset.medium == "workbook":
+            made = self._province_indicators(dataset, until)
+        elif dataset.kind == "progress":
+            made = self._agency_progress(dataset, until)
+        elif dataset.name == "targets":
+            made = self._baselines(dataset)
+        elif dataset.name == "indicators":
+            made = self._yearly_indicators(dataset, until)
+        else:
+            made = self._indicator_targets(dataset)
+        shown = sorted(
+            (version for version in made if version.visible_from <= until),
+            key=lambda version: (version.visible_from, version.row.key),
+        )
+        if len(self._seen) > 4 * MAX_AGENCIES:
+            self._seen.clear()
+        self._seen[(source, until)] = shown
+        return shown
+
+    def rows(self, source: str, week: dt.date) -> list[Row]:
+        """Return what an API shows on the night of `week`: the newest version of each row."""
+        newest = {version.row.key: version.row for version in self.versions(source, week)}
+        return [newest[key] for key in sorted(newest)]
+
+    def files(self, source: str, week: dt.date) -> list[WorkbookFile]:
+        """Return the workbooks that have been dropped up to the night of `week`.
+
+        The first holds the whole backlog; each later one the rows that became visible in its week.
+        """
+        dataset = self.dataset(source)
+        opened_on = self.params.opened_on
+        label = self.reference.calendar.week_label
+        backlog: dict[tuple[object, ...], Row] = {}
+        later: dict[dt.date, list[Row]] = {}
+        for version in self.versions(source, max(week, opened_on)):
+            if version.visible_from <= opened_on:
+                backlog[version.row.key] = version.row
+            elif version.visible_from <= week:
+                later.setdefault(version.visible_from, []).append(version.row)
+        # A province writes its sheet by week and project, whatever became visible when.
+        found = [
+            WorkbookFile(
+                f"{dataset.name}-{label(opened_on)}-backlog.xlsx",
+                opened_on,
+                tuple(sorted(backlog.values(), key=_sheet_order)),
+            )
+        ]
+        found.extend(
+            WorkbookFile(
+                f"{dataset.name}-{label(at)}.xlsx", at, tuple(sorted(rows, key=_sheet_order))
+            )
+            for at, rows in sorted(later.items())
+        )
+        return [file for file in found if file.rows]
+
+    # ------------------------------------------------------------------ plans
+    def plan(self, project: str) -> Plan:
+        """Return a project's baselines: monthly points on an S curve, hundredths of a per cent."""
+        plan = self._plans.get(project)
+        if plan is None:
+            plan = self._plans[project] = self._draw_plan(project)
+        return plan
+
+    def _draw_plan(self, project: str) -> Plan:
+        draw = self._random("plan", project)
+        calendar, weeks = self.reference.calendar, self.params.weeks
+        months = draw.randint(9, 15) + weeks * 7 // 30
+        begin = -draw.randint(0, 3)
+        if project == "P13":
+            months = max(6, weeks * 7 // 30 + 3)
+        if project == "P14":
+            begin = weeks * 7 // 30 + 2
+        first = calendar.add_months(calendar.month_start(self.params.first_week), begin)
+        targets = _s_curve(months)
+        if project == "P01":
+            # a plan that stands still for a month: earned schedule must take its latest week
+            targets[months // 3 + 1] = targets[months // 3]
+        if project == "P03":
+            targets = [500, *(max(500, target) for target in targets[1:])]
+        starts = [calendar.add_months(first, step) for step in range(months + 5)]
+        revisions: list[tuple[dt.date | None, tuple[tuple[dt.date, int], ...]]] = [
+            (None, tuple(zip(starts, targets, strict=False)))
+        ]
+        if project == "P02":
+            # re-based in the fifth last week of the backlog, on its Wednesday, four months longer
+            effective_from = self.params.opened_on - 4 * WEEK + dt.timedelta(days=4)
+            longer = tuple(zip(starts, _s_curve(months + 4), strict=False))
+            revisions.append((effective_from, longer))
+        return Plan(tuple(revisions))
+
+    def _index(self, week: dt.date) -> int:
+        return (week - self.params.first_week).days // 7
+
+    def _week(self, index: int) -> dt.date:
+        return self.params.first_week + index * WEEK
+
+    def _random(self, *names: object) -> Random:
+        return Random("/".join(str(name) for name in (self.params.seed, *names)))
+
+    def _planned(self, project: str, index: int) -> int:
+        return self.plan(project).at(self._week(index) + dt.timedelta(days=6))
+
+    def _actual(self, project: str, count: int) -> list[int]:
+        """Return the project's own actual series, hundredths of a per cent, weeks 0..count-1.
+
+        Some projects have a fate that every seed shows; the others meet falls and pauses by chance.
+        """
+        draw = self._random("actual", project)
+        last = self.params.weeks - 1
+        speed = draw.randint(72, 108)
+        if project == "P16":
+            speed = 30
+        series: list[int] = []
+        pause = 0
+        for index in range(count):
+            planned = self._planned(project, index)
+            before = self._planned(project, index - 1) if index else 0
+            pace = draw.randint(60, 140)
+            fall = draw.randint(50, 200) if draw.random() < 0.02 else 0
+            pause = draw.randint(4, 6) if draw.random() < 0.02 else max(0, pause - 1)
+            step = max(0, planned - before) * speed * pace // 10_000
+            value = (series[-1] if series else 0) + step - fall
+            if series and (pause or (project == "P03" and last - 5 < index <= last)):
+                value = series[-1]
+            if project == "P04" and index in (last - 5, last - 2) and series:
+                value = series[-1] - 150
+            if project == "P13" and index >= last - 3:
+                value = _FULL
+            if project == "P15" and index <= last // 3:
+                value = 0
+            series.append(min(_FULL, max(0, value)))
+        return series
+
+    # ------------------------------------------------------------------ progress
+    def _agency_progress(self, dataset: Dataset, until: dt.date) -> list[Version]:
+        agency = dataset.agency
+        count = self._index(until) + 1
+        found: list[Version] = []
+        for project in self.projects_of(agency):
+            for version in self._national(agency, project, count):
+                found.append(version)
+        for project, province in self._slices(agency):
+            series = self._slice_series(agency, project, province, count)
+            for index, (planned, actual) in enumerate(series):
+                row = _progress(
+                    self._week(index), project, agency, planned, actual, province=province
+                )
+                found.append(Version(row, self._week(index)))
+        shown = []
+        for version in found:
+            week = version.row.period_start
+            delay = self._delay(agency, week)
+            if delay is None:
+                continue
+            arrival = max(version.visible_from, week + delay * WEEK)
+            shown.append(replace(version, visible_from=arrival))
+        return _without_overtaken(shown)
+
+    def _delay(self, agency: str, week: dt.date) -> int | None:
+        """Return how many weeks late the whole report comes; None: it never does."""
+        index, last = self._index(week), self.params.weeks - 1
+        if agency == "sim_a05" and index == last:
+            return 1
+        if agency == "sim_a04" and index == 3 and last > 6:
+            return None
+        if index <= last:
+            return 0
+        return 1 if self._random("late", agency, week).random() < 0.05 else 0
+
+    def _national(self, agency: str, project: str, count: int) -> Iterator[Version]:
+        is_lead = self.reference.lead(project) == agency
+        last = self.params.weeks - 1
+        series = self._actual(project, count)
+        draw = self._random("national", agency, project)
+        for index in range(count):
+            week = self._week(index)
+            chance, wobble, size, wait = (
+                draw.random(),
+                draw.randint(-200, 200),
+                draw.randint(50, 300),
+                draw.randint(1, 3),
+            )
+            actual: int | None = series[index]
+            if not is_lead:
+                if (project, agency) == ("P05", "sim_a01"):
+                    actual = max(0, series[index] - 400)
+                elif chance > 0.85:
+                    actual = min(_FULL, max(0, series[index] + wobble))
+            planned: int | None = self._planned(project, index)
+            if project == "P15":
+                planned = None
+            if (project, agency) == ("P17", "sim_a05") and index == last - 1:
+                actual = None
+            output = series[index] == _FULL if is_lead else None
+            row = _progress(week, project, agency, planned, actual, has_output=output)
+            corrected_at: int | None = None
+            if (project, agency) == ("P01", "sim_a01") and index == last - 2:
+                corrected_at = last + 1
+            elif (project, agency) == ("P01", "sim_a01") and index == last - 5:
+                corrected_at = last - 3
+            elif chance < 0.04 and actual is not None:
+                corrected_at = index + wait
+            if corrected_at is None or actual is None:
+                yield Version(row, week)
+                continue
+            first_told = actual - size if actual >= size else actual + size
+            mistaken = replace(row, values={**row.values, "actual_pct": _pct(first_told)})
+            yield Version(mistaken, week)
+            yield Version(row, self._week(corrected_at))
+
+    def _slices(self, agency: str) -> Iterator[tuple[str, str]]:
+        """Yield the provincial slices that an agency reports beside the provinces themselves."""
+        if agency == "sim_a02":
+            for province in self.provinces[:2]:
+                yield "P02", province
+        if agency == "sim_a03":
+            yield "P01", self.provinces[0]
+
+    def _slice_series(
+        self, reporter: str, project: str, province: str, count: int
+    ) -> list[tuple[int, int]]:
+        """Return (planned, actual) of a provincial slice as `reporter` sees it."""
+        draw = self._random("slice", reporter, project, province)
+        speed = draw.randint(60, 110)
+        found: list[tuple[int, int]] = []
+        actual = 0
+        for index in range(count):
+            planned = self._planned(project, index)
+            before = found[-1][0] if found else 0
+            pace = draw.randint(50, 150)
+            fall = draw.randint(20, 120) if draw.random() < 0.02 else 0
+            step = max(0, planned - before) * speed * pace // 10_000
+            actual = min(_FULL, max(0, actual + step - fall))
+            found.append((planned, actual))
+        return found
+
+    def slice_projects(self, province: str) -> tuple[str, ...]:
+        """Return the projects with a slice in `province`, two of them in every province."""
+        named = [code for code, project in self.reference.projects.items() if project.is_named]
+        fixed = [code for code in ("P01", "P02") if code in named]
+        rest = sorted(set(named) - set(fixed))
+        chosen = self._random("slices of", province).sample(rest, _SLICE_PROJECTS - len(fixed))
+        return tuple(sorted([*fixed, *chosen]))
+
+    def _province_progress(self, dataset: Dataset, until: dt.date) -> list[Version]:
+        count = self._index(until) + 1
+        last = self.params.weeks - 1
+        rank = self.provinces.index(dataset.province)
+        projects = self.slice_projects(dataset.province)
+        spoilt = {
+            (projects[2], last - 1): Ugly("actual_pct", "#REF!"),
+            (projects[3], last - 3): Ugly("planned_pct", "۱۲۰"),
+            (projects[4], last - 4): Ugly("province", "البورز", scope="row"),
+            (projects[2], last - 6): Ugly("actual_pct", "نامشخص", is_quarantined=False),
+        }
+        blank = {
+            (projects[2], last - 2): "planned_pct",
+            (projects[3], last - 2): "planned_pct",
+            (projects[4], last - 1): "actual_pct",
+        }
+        found: list[Version] = []
+        for project in projects:
+            draw = self._random("province", dataset.agency, project)
+            series = self._slice_series(dataset.agency, project, dataset.province, count)
+            for index, (planned, actual) in enumerate(series):
+                week = self._week(index)
+                chance, size, wait = draw.random(), draw.randint(20, 150), draw.randint(1, 3)
+                row = _progress(
+                    week,
+                    project,
+                    dataset.agency,
+                    planned,
+                    actual,
+                    province=dataset.province,
+                    has_output=actual == _FULL,
+                    actual_cost=Decimal(draw.randint(10, 900)),
+                )
+                if rank == 0 and (project, index) in spoilt:
+                    ugly = spoilt[(project, index)]
+                    values = {**row.values, ugly.field: None} if ugly.scope == "cell" else row.values
+                    found.append(Version(replace(row, values=values, ugly=(ugly,)), week))
+                elif rank == 1 and (project, index) in blank:
+                    values = {**row.values, blank[(project, index)]: None}
+                    found.append(Version(replace(row, values=values), week))
+                elif chance < 0.03:
+                    first_told = actual + size if actual + size <= _FULL else actual - size
+                    mistaken = {**row.values, "actual_pct": _pct(first_told)}
+                    found.append(Version(replace(row, values=mistaken), week))
+                    found.append(Version(row, week + wait * WEEK))
+                else:
+                    found.append(Version(row, week))
+        return found
+
+    # ------------------------------------------------------------------ targets and indicators
+    def _baselines(self, dataset: Dataset) -> list[Version]:
+        found: list[Version] = []
+        first_week = self.params.first_week
+        for project in self.led_by(dataset.agency):
+            for revision, (effective_from, points) in enumerate(self.plan(project).revisions):
+                shown = first_week if effective_from is None else week_start(effective_from)
+                for day, target in points:
+                    values: dict[str, Value] = {
+                        "baseline": None,
+                        "target": _pct(target),
+                        "effective_from": effective_from,
+                        "reason": "" if revision == 0 else "تغییر دامنه پروژه (شبیه‌سازی)",
+                    }
+                    row = Row("target", "date", day, values, project=project, revision=revision)
+                    found.append(Version(row, max(shown, first_week)))
+        return found
+
+    def _months(self, until: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
+        """Yield each reported Jalali month and the Saturday of the week in which it ends."""
+        calendar = self.reference.calendar
+        month = calendar.month_start(self.params.opened_on)
+        month = calendar.add_months(month, -max(4, self.params.weeks * 7 // 30 + 1))
+        while True:
+            following = calendar.add_months(month, 1)
+            ends_in = week_start(following - dt.timedelta(days=1))
+            if ends_in > until:
+                return
+            yield month, ends_in
+            month = following
+
+    def _province_indicators(self, dataset: Dataset, until: dt.date) -> list[Version]:
+        rank = self.provinces.index(dataset.province)
+        opened_on = self.params.opened_on
+        months = list(self._months(max(until, opened_on)))
+        closed = [month for month, ends_in in months if ends_in <= opened_on]
+        draw = {code: self._random("month", dataset.province, code) for code in _MONTHLY}
+        found: list[Version] = []
+        for month, ends_in in months:
+            for code in _MONTHLY:
+                values: dict[str, Value] = {"value": None, "numerator": None, "denominator": None}
+                chance = draw[code]
+                if code == "sim_i01":
+                    values["denominator"] = Decimal(chance.randint(2_000, 90_000))
+                    share = chance.randint(20, 98)
+                    values["numerator"] = Decimal(int(values["denominator"]) * share // 100)
+                elif code == "sim_i02":
+                    values["value"] = Decimal(chance.randint(1_000, 250_000))
+                elif code == "sim_i04":
+                    values["value"] = _scaled(chance.randint(0, 10_000), 2)
+                else:
+                    values["value"] = _scaled(chance.randint(1_000, 9_999), 3)
+                values["unit"] = self.reference.indicators[code].unit
+                if code == "sim_i06" and rank == 0 and month == closed[-2]:
+                    values["value"] = _scaled(-250, 3)
+                if code == "sim_i04" and rank == 1 and month == closed[-1]:
+                    values["value"] = None
+                row = Row(
+                    "indicator_value",
+                    "jalali_month",
+                    month,
+                    values,
+                    province=dataset.province,
+                    indicator=code,
+                )
+                if code == "sim_i02" and rank == 1 and month == closed[-2]:
+                    told = Decimal(int(values["value"] or 0) + 700)
+                    found.append(Version(replace(row, values={**values, "value": told}), ends_in))
+                    found.append(Version(row, opened_on + WEEK))
+                else:
+                    found.append(Version(row, ends_in))
+        return found
+
+    def _years(self, until: dt.date) -> Iterator[tuple[int, dt.date]]:
+        calendar = self.reference.calendar
+        year = calendar.to_jalali(self.params.opened_on)[0] - 3
+        while True:
+            last_day = calendar.from_jalali(year + 1, 1, 1) - dt.timedelta(days=1)
+            if week_start(last_day) > until:
+                return
+            yield year, week_start(last_day)
+            year += 1
+
+    def _yearly_indicators(self, dataset: Dataset, until: dt.date) -> list[Version]:
+        calendar = self.reference.calendar
+        found: list[Version] = []
+        for number, (year, ends_in) in enumerate(self._years(until)):
+            start = calendar.from_jalali(year, 1, 1)
+            for code in ("sim_i03", "sim_i05"):
+                for province in self.reference.provinces.values():
+                    if not province.exists_on(start):
+                        continue
+                    draw = self._random("year", code, province.code, year)
+                    count, hours = Decimal(draw.randint(0, 4_000)), _scaled(draw.randint(25, 900), 1)
+                    value = count if code == "sim_i03" else hours
+                    if code == "sim_i03" and number == 0:
+                        value = Decimal(0)
+                    values: dict[str, Value] = {
+                        "value": value,
+                        "numerator": None,
+                        "denominator": None,
+                        "unit": self.reference.indicators[code].unit,
+                    }
+                    row = Row(
+                        "indicator_value",
+                        "jalali_year",
+                        start,
+                        values,
+                        province=province.code,
+                        indicator=code,
+                    )
+                    found.append(Version(row, ends_in))
+        return found
+
+    def _indicator_targets(self, dataset: Dataset) -> list[Version]:
+        first_week, opened_on = self.params.first_week, self.params.opened_on
+        calendar = self.reference.calendar
+        if dataset.agency == "sim_a03":
+            start = calendar.from_jalali(calendar.to_jalali(opened_on)[0] - 2, 1, 1)
+            years = [start, calendar.from_jalali(calendar.to_jalali(start)[0] + 1, 1, 1)]
+            return [
+                Version(_target("jalali_year", year, "sim_i03", "", 0, "0", "3500"), first_week)
+                for year in years
+            ]
+        month = calendar.add_months(calendar.month_start(opened_on), -3)
+        found: list[Version] = []
+        for step in range(15):
+            at = calendar.add_months(month, step)
+            plain = [
+                _target("jalali_month", at, "sim_i01", "", 0, "0.2", "0.9"),
+                _target("jalali_month", at, "sim_i01", self.provinces[0], 0, "0.1", "0.7"),
+                _target("jalali_month", at, "sim_i02", "", 0, "300000", "20000"),
+                _target("jalali_month", at, "sim_i04", "", 0, None, "85.5"),
+                _target("jalali_month", at, "sim_i06", "", 0, "5", "5"),
+            ]
+            found.extend(Version(row, first_week) for row in plain)
+            if step == 1:
+                tighter = _target("jalali_month", at, "sim_i02", "", 1, "300000", "15000")
+                found.append(Version(tighter, opened_on + WEEK))
+        return found
+
+
+def directorate(province: str) -> str:
+    """Return the simulated provincial directorate of a province code: IR-02 -> sim_p02."""
+    return f"sim_p{province.split('-')[1]}"
+
+
+def _s_curve(months: int) -> list[int]:
+    """Return `months` + 1 targets from 0 to 100 %, slow at both ends, hundredths of a per cent."""
+    shares = [Fraction(step, months) for step in range(months + 1)]
+    return [int(_FULL * (3 * share**2 - 2 * share**3) + Fraction(1, 2)) for share in shares]
+
+
+def _scaled(number: int, places: int) -> Decimal:
+    return Decimal(number).scaleb(-places)
+
+
+def _pct(hundredths: int) -> Decimal:
+    return _scaled(hundredths, 2)
+
+
+def _progress(
+    week: dt.date,
+    project: str,
+    agency: str,
+    planned: int | None,
+    actual: int | None,
+    *,
+    province: str = "",
+    has_output: bool | None = None,
+    actual_cost: Decimal | None = None,
+) -> Row:
+    values: dict[str, Value] = {
+        "planned_pct": None if planned is None else _pct(planned),
+        "actual_pct": None if actual is None else _pct(actual),
+        "has_output": has_output,
+        # million rial in the sheets
+        "actual_cost": actual_cost,
+    }
+    return Row("progress", "week", week, values, project=project, agency=agency, province=province)
+
+
+def _target(
+    period_kind: str,
+    period_start: dt.date,
+    indicator: str,
+    province: str,
+    revision: int,
+    baseline: str | None,
+    target: str,
+) -> Row:
+    values: dict[str, Value] = {
+        "baseline": None if baseline is None else Decimal(baseline),
+        "target": Decimal(target),
+        "effective_from": None,
+        "reason": "",
+    }
+    return Row(
+        "target",
+        period_kind,
+        period_start,
+        values,
+        province=province,
+        indicator=indicator,
+        revision=revision,
+    )
+
+
+def _without_overtaken(versions: list[Version]) -> list[Version]:
+    """Drop versions that a later one of the same row and night replaces before anyone sees them."""
+    newest: dict[tuple[object, ...], Version] = {}
+    for version in versions:
+        newest[(version.row.key, version.visible_from)] = version
+    return list(newest.values())
+
+
+def _sheet_order(row: Row) -> tuple[dt.date, str, str, str]:
+    return (row.period_start, row.project, row.indicator, row.province)

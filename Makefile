@@ -36,8 +36,9 @@ up: setup ## Airflow's pages, scheduler and the sandbox
 down: setup ## stop what `make up` started
 	@$(BIN)/payesh down
 
-doctor: setup ## tell what is wrong with this installation
-	@$(BIN)/payesh doctor
+doctor: ## tell what is wrong with this installation, even before it is set up
+	@$(PYTHON) infra/bootstrap/setup.py --check
+	@if [ -x $(BIN)/payesh ]; then $(BIN)/payesh doctor; fi
 
 lock: setup ## solve the dependencies of pyproject.toml anew into requirements.lock
 	.venv/bootstrap/bin/uv pip compile pyproject.toml --group dev --python-version 3.11 \

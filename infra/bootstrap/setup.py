@@ -4,6 +4,7 @@ In: `requirements.lock` (every package with its hashes, no addresses), `infra/bo
 and pip's own configuration for where packages come from. Out: `.venv` with the `payesh` command.
 Needs nothing but Python's standard library, so that a bare machine can run it. Runs again in
 0.1 s when nothing has changed, takes up a half-made environment, and waits for another one.
+With `--check` it changes nothing and says what stands in the way.
 Run it: `make setup`
 """
 
@@ -13,6 +14,7 @@ import ast
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -51,6 +54,8 @@ def main() -> int:
     try:
         _use_wanted_python()
         wanted = _fingerprint()
+        if "--check" in sys.argv[1:]:
+            return _check(wanted)
         if _is_current(wanted):
             return 0
         with _only_one():
@@ -66,8 +71,29 @@ def main() -> int:
     return 0
 
 
-def _say(text: str, stream: object = None) -> None:
-    print(text, file=stream or sys.stdout, flush=True)  # type: ignore[call-overload]  # noqa: T201
+def _check(wanted: dict[str, str]) -> int:
+    """Say how this machine stands without changing anything; 3 when it can't be set up."""
+    free = shutil.disk_usage(ROOT).free
+    has_pip = any(importlib.util.find_spec(module) for module in ("ensurepip", "pip"))
+    faults: list[str] = []
+    if not VENV.exists() and free < NEEDED_BYTES:
+        faults.append(f"free {NEEDED_BYTES // 1_000_000} MB on this disk")
+    if not has_pip:
+        faults.append("install pip (Debian: apt-get install python3-venv python3-pip)")
+    if not os.access(ROOT, os.W_OK):
+        faults.append(f"make {ROOT} writable")
+    state = "begun" if VENV.exists() else "not begun"
+    _say(f"python  {wanted['python']} at {sys.executable}")
+    _say(f"disk    {free // 1_000_000} MB free at {ROOT}")
+    _say(f"pip     {'present' if has_pip else 'missing'}")
+    _say(f"set-up  {'up to date' if _is_current(wanted) else f'{state}: run `make setup`'}")
+    for fault in faults:
+        _say(f"do      {fault}")
+    return EXIT_FAILED if faults else 0
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    print(text, file=stream or sys.stdout, flush=True)
 
 
 def _use_wanted_python() -> None:

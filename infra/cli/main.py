@@ -157,11 +157,10 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _unexpected(error: Exception, as_json: bool) -> int:
-    """Report an error of a room with its own what/where/fix, or one that nobody foresaw."""
-    parts: list[Any] = [getattr(error, name, None) for name in ("what", "where", "fix")]
-    if isinstance(parts[0], str):
-        what, where, fix = (str(part or "") for part in parts)
-        print_error(what, where, fix, as_json=as_json)
+    """Report an error of a room that says what, where and what to do, or an unforeseen one."""
+    told = _told_by_room(error)
+    if told is not None:
+        print_error(*told, as_json=as_json)
         _debug()
         code = getattr(error, "exit_code", EXIT_FAILED)
         return code if isinstance(code, int) else EXIT_FAILED
@@ -174,6 +173,26 @@ def _unexpected(error: Exception, as_json: bool) -> int:
     )
     _debug()
     return EXIT_FAILED
+
+
+def _told_by_room(error: Exception) -> tuple[str, str, str] | None:
+    """Return what, where, fix of a room's own error; rooms don't know this one's error type.
+
+    Ingestion says message, remedy and a locator (or path and line) instead.
+    """
+    what = _first_text(error, "what", "message")
+    if not what or not (hasattr(error, "fix") or hasattr(error, "remedy")):
+        return None
+    where = _first_text(error, "where", "locator", "path")
+    line = getattr(error, "line", None)
+    if where and isinstance(line, int) and line > 0:
+        where = f"{where}:{line}"
+    return what, where, _first_text(error, "fix", "remedy")
+
+
+def _first_text(error: Exception, *names: str) -> str:
+    values: list[Any] = [getattr(error, name, None) for name in names]
+    return next((str(value) for value in values if value), "")
 
 
 def _write_report(error: Exception) -> Path | None:

@@ -1,0 +1,209 @@
+"""What every DAG of the house carries: owner, contact, tags, docs, retries, pool, timetable.
+
+In: a source of the registry. Out: the arguments of its DAG and tasks, so that the DAG files
+hold nothing but the order of the tasks. Timetables are in Asia/Tehran (trap Q1): a night
+belongs to the week that has closed there, not in UTC. DAGs have no start date: a new one waits for
+its next night, one that has run before makes up for the last night missed while all was down.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from infra.airflow.notifier import notify_failure, notify_recovery
+
+if TYPE_CHECKING:
+    from ingestion.spec.registry import LoadedSpec
+
+TIMEZONE: Final = "Asia/Tehran"
+FIRST_MINUTE: Final = 60
+"""Sources are asked from 01:00 Tehran time on ..."""
+MINUTES: Final = 120
+"""... spread over two hours, each always at its own minute."""
+WAREHOUSE_CRON: Final = "30 3 * * *"
+"""After the last source, so that the release stands well before 05:00."""
+
+WAREHOUSE_POOL: Final = "warehouse"
+LOAD_POOL: Final = "load"
+FOLDER_POOL: Final = "folder"
+POOL_SLOTS: Final = {WAREHOUSE_POOL: 1, LOAD_POOL: 4, FOLDER_POOL: 4}
+HOST_SLOTS: Final = 2
+"""Sources asked at the same time on one host; each has its own bounded concurrency on top."""
+
+HOUSE_OWNER: Final = "payesh"
+
+FETCH_TIMEOUT: Final = timedelta(minutes=30)
+LOAD_TIMEOUT: Final = timedelta(minutes=30)
+GATE_TIMEOUT: Final = timedelta(minutes=20)
+BUILD_TIMEOUT: Final = timedelta(minutes=90)
+RELEASE_TIMEOUT: Final = timedelta(minutes=20)
+
+
+def source_dag(loaded: LoadedSpec) -> dict[str, Any]:
+    """Return the arguments of the DAG of one source."""
+    from airflow.sdk import CronTriggerTimetable
+
+    spec = loaded.spec
+    tags = [f"kind:{spec.kind}", f"tier:{spec.tier}", "ingest"]
+    if spec.simulated:
+        tags.append("simulated")
+    return {
+        "dag_id": source_dag_id(spec.source),
+        "dag_display_name": spec.title,
+        "description": spec.title_fa or spec.title,
+        "doc_md": source_doc(loaded),
+        "schedule": CronTriggerTimetable(source_cron(spec.source), timezone=TIMEZONE),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=3),
+        "tags": tags,
+        "owner_links": {spec.owner.name: f"mailto:{spec.owner.email}"},
+        "params": _week_param(),
+        "default_args": _task_arguments(spec.owner.name, retries=3),
+    }
+
+
+def warehouse_dag() -> dict[str, Any]:
+    """Return the arguments of the DAG that builds, judges and publishes."""
+    from airflow.sdk import CronTriggerTimetable
+
+    return {
+        "dag_id": "warehouse",
+        "dag_display_name": "Warehouse: gate, build, gate, release",
+        "description": "Nightly: judge what arrived, build the marts, judge them, publish",
+        "doc_md": _WAREHOUSE_DOC,
+        "schedule": CronTriggerTimetable(WAREHOUSE_CRON, timezone=TIMEZONE),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=4),
+        "tags": ["tier:1", "warehouse"],
+        "owner_links": {HOUSE_OWNER: f"mailto:{operator_email()}"},
+        "params": _week_param(),
+        "default_args": _task_arguments(HOUSE_OWNER, retries=1) | {"pool": WAREHOUSE_POOL},
+    }
+
+
+def source_dag_id(source: str) -> str:
+    """Return the id of a source's DAG."""
+    return f"ingest__{source}"
+
+
+def source_asset_uri(source: str) -> str:
+    """Return the address of a source's records as Airflow knows them."""
+    return f"payesh://raw/{source}"
+
+
+def source_cron(source: str) -> str:
+    """Return the source's own minute of the night: the same on every machine, spread evenly."""
+    minute = FIRST_MINUTE + zlib.crc32(source.encode()) % MINUTES
+    return f"{minute % 60} {minute // 60} * * *"
+
+
+def fetch_pool(loaded: LoadedSpec) -> str:
+    """Return the pool of the host that the source is asked from."""
+    connector = loaded.spec.connector
+    address = connector.path if connector.type == "folder" else connector.url
+    parts = urlsplit(address)
+    if not parts.hostname:
+        return FOLDER_POOL
+    host = parts.hostname if parts.port is None else f"{parts.hostname}_{parts.port}"
+    return f"host_{host}"
+
+
+def pools(sources: Iterable[LoadedSpec]) -> dict[str, int]:
+    """Return the pools that these sources and the warehouse need, with their slots."""
+    wanted = dict(POOL_SLOTS)
+    for loaded in sources:
+        wanted.setdefault(fetch_pool(loaded), HOST_SLOTS)
+    return wanted
+
+
+def operator_email() -> str:
+    """Return whom the house's own alerts go to (`PAYESH_OPERATOR_EMAIL`)."""
+    import os
+
+    return os.environ.get("PAYESH_OPERATOR_EMAIL", "").strip() or "operator@localhost"
+
+
+def source_doc(loaded: LoadedSpec) -> str:
+    """Return the page shown with the DAG: what comes, from whom, when owed, what to do."""
+    spec = loaded.spec
+    schedule = spec.schedule
+    owed = (
+        f"{schedule.cadence}, due {schedule.due_hours:g} h after the period closes"
+        f" (+{schedule.grace_hours:g} h grace), from {schedule.owed_from:%Y-%m-%d}"
+        if schedule.owed_from is not None and schedule.due_hours is not None
+        else f"{schedule.cadence}; nothing is owed, so nothing is late"
+    )
+    phone = f", {spec.owner.phone}" if spec.owner.phone else ""
+    about = [
+        f"# {spec.title}",
+        *([f"*{spec.title_fa}*"] if spec.title_fa else []),
+        *(["**Simulated data.**"] if spec.simulated else []),
+        *([spec.description] if spec.description else []),
+        "",
+        f"- **Source file:** `{loaded.path.name}`, version `{loaded.sha256[:12]}`",
+        f"- **Record kind:** `{spec.kind}`; agency `{spec.agency}`"
+        + (f", province `{spec.province}`" if spec.province else ""),
+        f"- **Owner:** {spec.owner.name} <{spec.owner.email}>{phone}",
+        f"- **Tier:** {spec.tier}",
+        f"- **Owed:** {owed}",
+        f"- **Connector:** `{spec.connector.type}`",
+        *([f"- **Origin:** {spec.origin}"] if spec.origin else []),
+        *([f"- **Licence:** {spec.licence}"] if spec.licence else []),
+        "",
+        "`fetch` keeps the bytes as they came; `load` reads, judges and writes them to `raw`.",
+        "A run that finds nothing new ends *skipped*. Both may be run again at any time:",
+        "what is there already is not loaded twice.",
+        "",
+        f"**When it fails:** the task's log ends with what was wrong, where, and what to do. Try"
+        f" `payesh source check {spec.source}` and `payesh quarantine list`; runbooks"
+        " `source-fetch-failed` and `source-load-failed`.",
+    ]
+    return "\n".join(about)
+
+
+def _task_arguments(owner: str, retries: int) -> dict[str, Any]:
+    return {
+        "owner": owner,
+        "retries": retries,
+        "retry_delay": timedelta(minutes=1),
+        # doubles with each try, with Airflow's own jitter, never beyond half an hour
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=30),
+        "on_failure_callback": notify_failure,
+        "on_success_callback": notify_recovery,
+    }
+
+
+def _week_param() -> dict[str, Any]:
+    from airflow.sdk import Param
+
+    return {
+        "as_of_week": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\d{4}-\d{2}-\d{2}$",
+            title="Week",
+            description="The Saturday of the reporting week, YYYY-MM-DD; empty: the last closed",
+        )
+    }
+
+
+_WAREHOUSE_DOC: Final = """# Warehouse
+
+1. **raw_gate** opens a build and judges what has arrived since the last one. A fault of one
+   source stays that source's; only what is declared `fail` stops the night.
+2. **dbt_build** builds staging, intermediate and marts into schema `build`, in one run.
+3. **marts_gate** judges the marts.
+4. **release** publishes what changed as one numbered release, or says that nothing changed.
+
+A failed gate leaves the last release standing; `marts.release_history` says so.
+
+**When it fails:** the task's log ends with what was wrong, where, and what to do. Runbooks
+`gate-failed`, `build-failed`, `release-failed`. Running it again is always safe.
+"""

@@ -1,0 +1,276 @@
+"""What the tasks do: the one place where Airflow meets the rooms that do the work.
+
+In: a source's name or a build's number, and Airflow's task context. Out: small plain values for
+the next task; everything of substance is in Postgres. Each function may be run again at any
+time: what is done already is not done twice. Faults end as the task log's last words; those that
+trying again can't help fail at once, without using up the retries.
+Run it: `payesh nightly`
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from infra.airflow import progress
+from infra.airflow.faults import Fault, FaultError, fault_of
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from ingestion.pipeline import LoadResult
+
+    from infra.warehouse.build import Build
+
+_FINAL_CODES: Final = re.compile(
+    # the registry, the file's content and a refused login don't mend themselves in half an hour
+    r"bad-spec|RefusedError|unauthori[sz]ed|forbidden|login-page|secret|reject|corrupt|gate"
+)
+
+
+class OutletEvent(Protocol):
+    """Airflow's accessor of one asset's event, as far as it is used here."""
+
+    extra: dict[str, Any]
+
+    def add_partitions(self, keys: str | list[str]) -> None:
+        """Say that these partitions of the asset have changed."""
+
+
+def fetch_source(source: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask one source and keep what it answers; returns outcome and new snapshot ids.
+
+    Raises when the source could not be asked; the attempt is in `raw.fetch` either way.
+    """
+    from ingestion.pipeline import fetch
+
+    from infra.airflow.registry import source as find
+    from infra.ingest import ingest_context
+
+    stage = f"{source}.fetch"
+    with _told(stage):
+        settings = Settings.from_env()
+        loaded = find(source, settings)
+        result = fetch(loaded, ingest_context(settings, run_id(context)))
+        if result.outcome == "failed":
+            raise _failure(result.error_code, result.error, source, result.remedy)
+        words = {
+            "new": f"{len(result.snapshot_ids)} new",
+            "unchanged": "the same bytes as before",
+            "nothing": "nothing there",
+        }
+        progress.say(stage, words[result.outcome])
+        return {"outcome": result.outcome, "snapshot_ids": list(result.snapshot_ids)}
+
+
+def load_source(source: str, context: Mapping[str, Any], event: OutletEvent) -> dict[str, Any]:
+    """Load every snapshot of a source that is not loaded yet; tell the asset which weeks changed.
+
+    Ends as *skipped* when there is none. Raises when a file was refused as a whole: the other
+    files are loaded all the same.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+    from ingestion.pipeline import load
+
+    from infra.airflow.registry import source as find
+    from infra.ingest import ingest_context
+
+    stage = f"{source}.load"
+    with _told(stage):
+        settings = Settings.from_env()
+        loaded = find(source, settings)
+        results = load(loaded, ingest_context(settings, run_id(context)))
+        rejected = [r for r in results if r.status == "rejected"]
+        weeks = _weeks(results)
+        if results:
+            progress.say(stage, _summary(results))
+        if rejected:
+            raise FaultError(_rejection(settings, source, rejected), is_final=True)
+    if not any(r.status == "loaded" for r in results):
+        raise AirflowSkipException(
+            "nothing new" if not results else "the same content in other bytes"
+        )
+    event.extra = {"rows": sum(r.accepted for r in results), "run": run_id(context)}
+    if weeks:
+        event.add_partitions(weeks)
+    return {"loads": [r.load_id for r in results], "weeks": weeks}
+
+
+def raw_gate(context: Mapping[str, Any]) -> int:
+    """Open a build over what has arrived since the last one and judge it; returns its number."""
+    from infra.warehouse.build import start_build
+
+    with _told("raw_gate"):
+        settings = Settings.from_env()
+        week = as_of_week(context, settings)
+        build = start_build(settings, week, run_id(context))
+        progress.say("raw_gate", f"build {build.build_id} as of the week from {week}")
+        with _closing_on_failure(settings, build):
+            _judge("raw", settings, build, "raw_gate")
+        return int(build.build_id)
+
+
+def dbt_build(build_id: int) -> int:
+    """Run dbt once over all layers; results of each model are in `ops.dbt_run_result`."""
+    from infra.warehouse.build import find_build, finish_build, run_dbt
+
+    with _told("dbt_build"):
+        settings = Settings.from_env()
+        build = find_build(settings, build_id)
+        with _closing_on_failure(settings, build):
+            run_dbt(settings, build, say=lambda line: progress.say("dbt_build", line))
+            finish_build(settings, build)
+        return build_id
+
+
+def marts_gate(build_id: int) -> int:
+    """Judge the marts; a `fail` leaves the last release standing and is kept as a refusal."""
+    from infra.warehouse.build import find_build
+
+    with _told("marts_gate"):
+        settings = Settings.from_env()
+        _judge("marts", settings, find_build(settings, build_id), "marts_gate")
+        return build_id
+
+
+def release(build_id: int) -> dict[str, Any]:
+    """Publish what changed as one release; returns its number (None: nothing changed)."""
+    from infra.release import publish
+    from infra.warehouse.build import find_build
+
+    with _told("release"):
+        settings = Settings.from_env()
+        result = publish(settings, find_build(settings, build_id))
+        progress.say("release", result.message)
+        return {"release_no": result.release_no, "message": result.message}
+
+
+def run_id(context: Mapping[str, Any]) -> str:
+    """Return the night's id when `payesh nightly` runs the task, else Airflow's own run id."""
+    dag_run = context["dag_run"]
+    night = (dag_run.conf or {}).get("night")
+    return str(night or f"{dag_run.dag_id}/{dag_run.run_id}")
+
+
+def as_of_week(context: Mapping[str, Any], settings: Settings) -> date:
+    """Return the Saturday of the week that is reported on.
+
+    Asked for by the run's parameter; else the last week closed in Tehran at the moment the run
+    was due, so that a night caught up days later still speaks of its own week.
+    """
+    from ingestion.normalise.calendar import last_closed_week
+
+    asked = (context.get("params") or {}).get("as_of_week")
+    if asked:
+        return date.fromisoformat(str(asked))
+    dag_run = context["dag_run"]
+    due: datetime | None = dag_run.logical_date or dag_run.run_after
+    return last_closed_week(settings.clock or due or settings.now())
+
+
+@contextmanager
+def _told(stage: str) -> Iterator[None]:
+    """Turn what goes wrong inside into the task's last words; final faults skip the retries."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    try:
+        yield
+    except Exception as error:
+        fault = fault_of(error)
+        progress.failed(stage, fault)
+        is_final = getattr(error, "is_final", False) or _FINAL_CODES.search(fault.code)
+        if is_final:
+            raise AirflowFailException(str(fault)) from error
+        raise
+
+
+@contextmanager
+def _closing_on_failure(settings: Settings, build: Build) -> Iterator[None]:
+    """Mark the build as failed when the block fails, so that its loads are taken in again."""
+    from infra.warehouse.build import finish_build
+
+    try:
+        yield
+    except BaseException:
+        finish_build(settings, build, status="failed")
+        raise
+
+
+def _judge(stage: str, settings: Settings, build: Build, task: str) -> None:
+    from expectations import run_gate
+
+    from infra.airflow.registry import registry
+    from infra.postgres.connect import role_url
+
+    verdict = run_gate(
+        role_url(settings, "transform"),
+        stage,
+        build.build_id,
+        build.as_of_week,
+        [loaded.spec for loaded in registry(settings).specs.values()],
+    )
+    progress.say(task, verdict.message)
+    if verdict.verdict == "fail":
+        raise FaultError(
+            Fault("gate-failed", verdict.message, f"gate {stage}, build {build.build_id}", ""),
+            is_final=True,
+        )
+
+
+def _failure(code: str | None, text: str | None, source: str, remedy: str | None) -> FaultError:
+    return FaultError(Fault(code or "fetch-failed", text or "no answer", source, remedy or ""))
+
+
+def _rejection(settings: Settings, source: str, rejected: list[LoadResult]) -> Fault:
+    """Name the refused files with the words of their findings."""
+    from infra.postgres.connect import connect
+
+    with connect(settings, "ingest") as connection:
+        found = connection.execute(
+            "select q.locator, q.message, q.remedy, s.parts -> 0 ->> 'name'"
+            " from raw.quarantine as q"
+            " join raw.load as l using (load_id)"
+            " join raw.snapshot as s using (snapshot_id)"
+            " where q.load_id = any(%s) and q.scope = 'file' order by q.load_id, q.item_no",
+            [[result.load_id for result in rejected]],
+        ).fetchall()
+    if not found:
+        codes = ", ".join(sorted({str(result.reject_code) for result in rejected}))
+        return Fault(f"rejected-{codes}", "a file was refused as a whole", source, "see its load")
+    locator, message, remedy, name = found[0]
+    more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
+    return Fault(
+        f"rejected-{rejected[0].reject_code}",
+        f"refused {name or 'the file'}{more}: {message}",
+        str(locator),
+        str(remedy),
+    )
+
+
+def _summary(results: list[LoadResult]) -> str:
+    counts = {
+        "read": sum(r.rows_read for r in results),
+        "accepted": sum(r.accepted for r in results),
+        "quarantined": sum(r.quarantined for r in results),
+        "unchanged": sum(r.unchanged for r in results),
+        "cells quarantined": sum(r.cells_quarantined for r in results),
+    }
+    rejected = sum(r.status == "rejected" for r in results)
+    words = [f"{number} {what}" for what, number in counts.items()]
+    if rejected:
+        words.append(f"{rejected} of {len(results)} files refused")
+    return ", ".join(words)
+
+
+def _weeks(results: list[LoadResult]) -> list[str]:
+    """Return the Saturdays of the weeks that gained records: the asset's partition keys."""
+    weeks = {
+        day
+        for result in results
+        if result.status == "loaded"
+        for kind, day in result.periods
+        if kind == "week"
+    }
+    return [day.isoformat() for day in sorted(weeks)]

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from ingestion.errors import IngestError
 from ingestion.normalise.leap_years import FIRST_DAY, FIRST_YEAR, LAST_YEAR, LEAP_YEARS
 from ingestion.normalise.text import DIGITS
 
@@ -43,8 +44,14 @@ MONTHS_FA: Final = (
 _SATURDAY: Final = 5  # date.weekday()
 
 
-class CalendarError(ValueError):
+class CalendarError(IngestError, ValueError):
     """A day that does not exist, or lies outside the official table."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bad-date", message, "Give a day of the official Jalali calendar.")
+
+    def __reduce__(self) -> tuple[type[CalendarError], tuple[str]]:
+        return type(self), (self.message,)
 
 
 def is_leap(year: int) -> bool:

@@ -105,14 +105,15 @@ def fresh_database(database: Settings) -> Iterator[Settings]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def external_postgres() -> Iterator[str]:
+@pytest.fixture(scope="session", params=["oldest", "newest"])
+def external_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
     """Address of a server that the house did not make, for a login that is no superuser.
 
-    Debian's PostgreSQL 15 or newer where installed, else the embedded programs with a cluster
-    of another locale. The login may create databases and roles; its database does not exist.
+    Twice: the oldest Postgres of this machine that is supported (Debian 12 ships 15) and the
+    newest, which is ours; rights of such logins changed in 16. The login may create databases
+    and roles; its database does not exist.
     """
-    programs = _external_programs()
+    programs = _external_programs(request.param)
     owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     base = _folder("payesh-external-")
     data = base / "data"
@@ -153,10 +154,10 @@ def external_postgres() -> Iterator[str]:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _external_programs() -> Path:
+def _external_programs(which: str) -> Path:
     installed = sorted(
         (int(path.parent.parent.name), path.parent)
         for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")
         if path.parent.parent.name.isdigit() and int(path.parent.parent.name) >= 15
     )
-    return installed[0][1] if installed else embedded.binaries()
+    return installed[0][1] if installed and which == "oldest" else embedded.binaries()

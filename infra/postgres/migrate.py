@@ -8,6 +8,7 @@ Run it: `payesh migrate`
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ MINIMUM_SERVER: Final = 15
 
 _LOCK_KEY = 7_291_430_155_001
 """Advisory lock of this database's migrations; any number, as long as nobody else takes it."""
+
+_ALEMBIC = threading.Lock()
+"""Alembic keeps its context in module globals: one upgrade at a time in a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,15 @@ def _upgrade(settings: Settings) -> None:
     )
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection:
+    with _ALEMBIC, engine.begin() as connection:
         connection.execute(sqlalchemy.text(f"select pg_advisory_xact_lock({_LOCK_KEY})"))
+        # Since Postgres 16 a login that is no superuser may administer the roles it creates, yet
+        # not work as them, unless it asks for that (managed servers give no superuser).
+        connection.execute(
+            sqlalchemy.text(
+                "select set_config('createrole_self_grant', 'set, inherit', true)"
+                " where current_setting('server_version_num')::integer >= 160000"
+            )
+        )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -5,6 +5,8 @@ grant usage on schema raw to payesh_ingest, payesh_transform;
 grant select on all tables in schema raw to payesh_ingest, payesh_transform;
 grant insert on all tables in schema raw to payesh_ingest;
 revoke insert on raw.record from payesh_ingest;
+-- a source file that goes back to an earlier version takes that version into force again
+grant update (valid_from) on raw.source to payesh_ingest;
 
 grant usage on schema ops to payesh_ingest, payesh_transform;
 grant select on all tables in schema ops to payesh_ingest, payesh_transform;

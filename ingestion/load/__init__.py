@@ -1,0 +1,18 @@
+"""Records into raw, in one transaction with the ledger; see `write` for the order of things."""
+
+from ingestion.load.database import LoadError, lock_source, transaction
+from ingestion.load.ledger import Receipt
+from ingestion.load.write import LoadResult, Period, Terms, read_result, reject, store
+
+__all__ = [
+    "LoadError",
+    "LoadResult",
+    "Period",
+    "Receipt",
+    "Terms",
+    "lock_source",
+    "read_result",
+    "reject",
+    "store",
+    "transaction",
+]

@@ -1,0 +1,202 @@
+"""What changed between two releases, cell by cell, and which submissions caused it.
+
+In: `history.<mart>` of both releases, `history.release_load`, and the warehouse's lineage.
+Out: `Diff`: changed cells with old and new value, each with the loads that stand behind it.
+Run it: `payesh release diff A B`
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from infra.errors import RefusedError
+from infra.postgres import connect
+from infra.release.errors import in_words
+from infra.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cause:
+    """A submission that arrived between the two releases and stands behind a changed figure."""
+
+    load_id: int
+    source: str
+    file_name: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed cell. `old` is None for a row that is new, `new` for one that is gone.
+
+    `causes` are the new submissions behind it; without any, `reason` says what else it was.
+    """
+
+    mart: str
+    key: dict[str, Any]
+    column: str
+    old: Any
+    new: Any
+    row: str
+    causes: tuple[Cause, ...]
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """All marts between releases `a` and `b`. `rows`: mart -> changed rows, all of them;
+    `changes` holds the cells of the first rows only when `is_cut`."""
+
+    a: int
+    b: int
+    rows: dict[str, int]
+    changes: list[Change]
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The two releases in the order of the question, and what differs between them."""
+
+    a: int
+    b: int
+    old_week: date
+    new_week: date
+    notes: tuple[str, ...]
+
+
+def diff(settings: Settings, a: int, b: int, mart: str | None = None, limit: int = 200) -> Diff:
+    """Compare release `a` (old) with `b` (new), at most `limit` changed rows a mart in full.
+
+    Costs what has changed between them, not what they hold. Raises RefusedError on an unknown
+    release or mart.
+    """
+    with connect(settings, "transform") as connection, in_words():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        ends = _ends(connection, a, b)
+        marts = _marts(connection, mart)
+        rows: dict[str, int] = {}
+        changes: list[Change] = []
+        is_cut = False
+        for name in marts:
+            count = _value(
+                connection, "select count(*) from ops.diff_mart(%s, %s, %s)", [name, a, b]
+            )
+            if not count:
+                continue
+            rows[name] = count
+            is_cut = is_cut or count > limit
+            changes.extend(_changes(connection, name, ends, limit))
+    return Diff(a, b, rows, changes, is_cut)
+
+
+def _ends(connection: psycopg.Connection, a: int, b: int) -> _Ends:
+    found = {
+        row[0]: row[1:]
+        for row in connection.execute(
+            "select release_no, as_of_week, code_sha256, reference_sha256, kind, reverts_to"
+            " from history.release where release_no between %s and %s",
+            [min(a, b), max(a, b)],
+        )
+    }
+    for wanted in (a, b):
+        if wanted not in found:
+            raise RefusedError(f"there is no release {wanted}", "", "see `payesh release list`")
+    notes = []
+    for number in sorted(found):
+        if number > min(a, b) and found[number][3] == "revert":
+            notes.append(f"release {number} returned to release {found[number][4]}")
+    if found[a][1] != found[b][1]:
+        notes.append("the warehouse's code changed")
+    if found[a][2] != found[b][2]:
+        notes.append("reference data changed")
+    return _Ends(a, b, found[a][0], found[b][0], tuple(notes))
+
+
+def _marts(connection: psycopg.Connection, mart: str | None) -> list[str]:
+    names = [
+        row[0]
+        for row in connection.execute("select distinct mart from history.release_mart order by 1")
+    ]
+    if mart is None:
+        return names
+    if mart not in names:
+        raise RefusedError(
+            f"there is no published mart {mart}", "", f"choose one of: {', '.join(names)}"
+        )
+    return [mart]
+
+
+def _changes(connection: psycopg.Connection, mart: str, ends: _Ends, limit: int) -> list[Change]:
+    columns: list[str] = _value(connection, "select ops.mart_columns(%s)", [mart])
+    grain: list[str] = _value(connection, "select grain from ops.mart where mart = %s", [mart])
+    changed = connection.execute(
+        "select figure_key, old_row, new_row from ops.diff_mart(%s, %s, %s) limit %s",
+        [mart, ends.a, ends.b, limit],
+    ).fetchall()
+    changes: list[Change] = []
+    for key, low, high in changed:
+        old, new = (low, high) if ends.a < ends.b else (high, low)
+        moved = [
+            column
+            for column in columns
+            if column not in grain and (old or {}).get(column) != (new or {}).get(column)
+        ]
+        by_column = _causes(connection, mart, key, ends, is_gone=new is None)
+        of_row = tuple(sorted({cause for some in by_column.values() for cause in some}))
+        for column in moved:
+            # a figure computed from others of its row has their causes
+            causes = tuple(sorted(by_column.get(column, ()))) or of_row
+            changes.append(
+                Change(
+                    mart=mart,
+                    key=key,
+                    column=column,
+                    old=None if old is None else old.get(column),
+                    new=None if new is None else new.get(column),
+                    row="added" if old is None else "removed" if new is None else "changed",
+                    causes=causes,
+                    reason=None if causes else _reason(key, ends),
+                )
+            )
+    return changes
+
+
+def _causes(
+    connection: psycopg.Connection, mart: str, key: dict[str, Any], ends: _Ends, is_gone: bool
+) -> dict[str, set[Cause]]:
+    """Return, by column, the loads behind a row that only the later release stands on."""
+    later = max(ends.a, ends.b)
+    as_of = ends.a if is_gone else ends.b
+    connection.execute(sql.SQL("set local payesh.release = {}").format(sql.Literal(str(as_of))))
+    found: dict[str, set[Cause]] = {}
+    for column, load_id, source, file_name, received_at in connection.execute(
+        "select distinct l.mart_column, l.load_id, l.source, l.file_name, l.received_at"
+        " from ops.lineage_of(%s, %s::jsonb) as l"
+        " where l.load_id in (select r.load_id from history.release_load as r"
+        " where r.release_no > %s and r.release_no <= %s)",
+        [mart, json.dumps(key), min(ends.a, ends.b), later],
+    ):
+        found.setdefault(column, set()).add(Cause(load_id, source, file_name, received_at))
+    return found
+
+
+def _reason(key: dict[str, Any], ends: _Ends) -> str:
+    for value in key.values():
+        is_day = isinstance(value, str) and len(value) == 10 and value[4] == value[7] == "-"
+        if is_day and ends.old_week.isoformat() < value <= ends.new_week.isoformat():
+            return "the week is new"
+    if ends.notes:
+        return "; ".join(ends.notes)
+    return "follows from other figures that changed, or from a report no longer in force"
+
+
+def _value(connection: psycopg.Connection, statement: str, parameters: list[Any]) -> Any:
+    row = connection.execute(statement.encode(), parameters).fetchone()
+    return None if row is None else row[0]

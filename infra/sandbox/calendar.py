@@ -80,7 +80,7 @@ class Calendar:
 
     def week_label(self, saturday: dt.date) -> str:
         """Return a week's label, for example 1405-W35 for 2026-11-14."""
-        year, month, day = self.to_jalali(saturday)
+        year = self.to_jalali(saturday)[0]
         day_of_year = (saturday - self.from_jalali(year, 1, 1)).days + 1
         return f"{year}-W{1 + (day_of_year - 1) // 7:02d}"
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from random import Random
 
 from infra.errors import RefusedError
@@ -149,7 +150,7 @@ class WorkbookFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """A project's baselines: revision -> (effective from, ((day, hundredths of a per cent), ...))."""
+    """A project's baselines by revision: effective from, and (day, hundredths of a per cent)."""
 
     revisions: tuple[tuple[dt.date | None, tuple[tuple[dt.date, int], ...]], ...]
 
@@ -166,7 +167,7 @@ class Plan:
         points = self.points(friday)
         if friday < points[0][0]:
             return 0
-        for (day, target), (next_day, next_target) in zip(points, points[1:], strict=False):
+        for (day, target), (next_day, next_target) in pairwise(points):
             if friday < next_day:
                 share = Fraction((friday - day).days, (next_day - day).days)
                 return int(target + (next_target - target) * share + Fraction(1, 2))
@@ -290,7 +291,7 @@ class World:
         elif dataset.name == "targets":
             made = self._baselines(dataset)
         elif dataset.name == "indicators":
-            made = self._yearly_indicators(dataset, until)
+            made = self._yearly_indicators(until)
         else:
             made = self._indicator_targets(dataset)
         shown = sorted(
@@ -380,7 +381,8 @@ class World:
         return self.params.first_week + index * WEEK
 
     def _random(self, *names: object) -> Random:
-        return Random("/".join(str(name) for name in (self.params.seed, *names)))
+        text = "/".join(str(name) for name in (self.params.seed, *names))
+        return Random(text)  # noqa: S311 - has to be repeatable, guards nothing
 
     def _planned(self, project: str, index: int) -> int:
         return self.plan(project).at(self._week(index) + dt.timedelta(days=6))
@@ -562,7 +564,9 @@ class World:
                 )
                 if rank == 0 and (project, index) in spoilt:
                     ugly = spoilt[(project, index)]
-                    values = {**row.values, ugly.field: None} if ugly.scope == "cell" else row.values
+                    values = (
+                        {**row.values, ugly.field: None} if ugly.scope == "cell" else row.values
+                    )
                     found.append(Version(replace(row, values=values, ugly=(ugly,)), week))
                 elif rank == 1 and (project, index) in blank:
                     values = {**row.values, blank[(project, index)]: None}
@@ -619,9 +623,9 @@ class World:
                 values: dict[str, Value] = {"value": None, "numerator": None, "denominator": None}
                 chance = draw[code]
                 if code == "sim_i01":
-                    values["denominator"] = Decimal(chance.randint(2_000, 90_000))
-                    share = chance.randint(20, 98)
-                    values["numerator"] = Decimal(int(values["denominator"]) * share // 100)
+                    whole = chance.randint(2_000, 90_000)
+                    values["denominator"] = Decimal(whole)
+                    values["numerator"] = Decimal(whole * chance.randint(20, 98) // 100)
                 elif code == "sim_i02":
                     values["value"] = Decimal(chance.randint(1_000, 250_000))
                 elif code == "sim_i04":
@@ -642,7 +646,7 @@ class World:
                     indicator=code,
                 )
                 if code == "sim_i02" and rank == 1 and month == closed[-2]:
-                    told = Decimal(int(values["value"] or 0) + 700)
+                    told = Decimal(str(values["value"])) + 700
                     found.append(Version(replace(row, values={**values, "value": told}), ends_in))
                     found.append(Version(row, opened_on + WEEK))
                 else:
@@ -659,7 +663,7 @@ class World:
             yield year, week_start(last_day)
             year += 1
 
-    def _yearly_indicators(self, dataset: Dataset, until: dt.date) -> list[Version]:
+    def _yearly_indicators(self, until: dt.date) -> list[Version]:
         calendar = self.reference.calendar
         found: list[Version] = []
         for number, (year, ends_in) in enumerate(self._years(until)):
@@ -669,7 +673,10 @@ class World:
                     if not province.exists_on(start):
                         continue
                     draw = self._random("year", code, province.code, year)
-                    count, hours = Decimal(draw.randint(0, 4_000)), _scaled(draw.randint(25, 900), 1)
+                    count, hours = (
+                        Decimal(draw.randint(0, 4_000)),
+                        _scaled(draw.randint(25, 900), 1),
+                    )
                     value = count if code == "sim_i03" else hours
                     if code == "sim_i03" and number == 0:
                         value = Decimal(0)

@@ -1,0 +1,112 @@
+"""One simulated API answer: the records of a source as at a week, cut into pages.
+
+In: source, query and the world. Out: status, headers and JSON bytes, the same for the same
+question always. Nothing here listens or sleeps; `infra.sandbox.server` does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.sandbox.shapes import Shape, fields_of, shape_of
+from infra.sandbox.world import World
+
+PAGE_SIZE = 25
+_LARGEST_PAGE = 5_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: HTTP status, content type, body, further headers."""
+
+    status: int
+    body: bytes
+    media_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer(
+    world: World, source: str, week: dt.date, query: Mapping[str, str], base_url: str
+) -> Answer:
+    """Return the page of `source` that `query` asks for; 400 on a query that makes no sense."""
+    dataset = world.dataset(source)
+    shape = shape_of(dataset.agency)
+    fields = fields_of(dataset.kind, dataset.name)
+    records = [shape.record(row, fields, world.reference) for row in world.rows(source, week)]
+    try:
+        start, size = _window(shape, query, len(records))
+    except ValueError as error:
+        return Answer(400, _json({"error": str(error)}))
+    page = records[start : start + size]
+    end = start + len(page)
+    headers: dict[str, str] = {}
+    following: str | None = None
+    if shape.paging.style == "cursor" and end < len(records):
+        following = base64.urlsafe_b64encode(f"after:{end}".encode()).decode()
+    if shape.paging.style == "link" and end < len(records):
+        link = f"{base_url}?page={start // size + 2}&{shape.paging.size_param}={size}"
+        headers["Link"] = f'<{link}>; rel="next", <{base_url}>; rel="first"'
+    return Answer(200, _json(_envelope(shape, page, len(records), following)), headers=headers)
+
+
+def _window(shape: Shape, query: Mapping[str, str], total: int) -> tuple[int, int]:
+    """Return (first record, page size) of the page asked for."""
+    paging = shape.paging
+    if paging.style == "none":
+        return 0, max(total, 1)
+    size = _whole(query, paging.size_param, PAGE_SIZE, least=1)
+    size = min(size, _LARGEST_PAGE)
+    if paging.style == "offset":
+        return _whole(query, paging.offset_param, 0, least=0), size
+    if paging.style == "cursor":
+        cursor = query.get(paging.cursor_param)
+        if not cursor:
+            return 0, size
+        try:
+            mark, _, number = base64.urlsafe_b64decode(cursor).decode("ascii").partition(":")
+            if mark != "after":
+                raise ValueError(mark)
+            return int(number), size
+        except (binascii.Error, ValueError) as error:
+            raise ValueError("this cursor was not given out here") from error
+    parameter = paging.page_param if paging.style == "page" else "page"
+    return (_whole(query, parameter, 1, least=1) - 1) * size, size
+
+
+def _whole(query: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ValueError(f"{name} must be a whole number from {least}")
+    return int(text)
+
+
+def _envelope(shape: Shape, page: list[dict[str, Any]], total: int, following: str | None) -> Any:
+    """Return the page inside the objects that `records_at`, `total_at` and `next_at` point into."""
+    if shape.records_at == "":
+        return page
+    found: dict[str, Any] = {}
+    _put(found, shape.records_at, page)
+    if shape.paging.total_at is not None:
+        _put(found, shape.paging.total_at, total)
+    if shape.paging.next_at is not None:
+        _put(found, shape.paging.next_at, following)
+    return found
+
+
+def _put(into: dict[str, Any], pointer: str, value: Any) -> None:
+    *parents, leaf = pointer.removeprefix("/").split("/")
+    for parent in parents:
+        into = into.setdefault(parent, {})
+    into[leaf] = value
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

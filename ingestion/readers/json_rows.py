@@ -1,0 +1,297 @@
+"""JSON pages and JSON lines to record columns.
+
+In: the parts of an API answer or a file. Out: `JsonRows`, all leaves as text with the digits of the
+document. Two ways lead there and give the same result: columns in polars after every number has
+been put in quotes (so that no digit passes through a float), and, for shapes that are no plain
+table (lists, a name that holds now text and now an object), Python objects.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from ingestion.errors import ReadError
+from ingestion.readers.encoding import decode
+from ingestion.table import JsonRows
+
+PART: Final = "__part"
+POINTER: Final = "__pointer"
+_MARK: Final = "\x01"
+# A whole string (so that nothing inside it is taken for a number), perhaps its colon, perhaps the
+# number that follows.
+_STRING_OR_NUMBER: Final = r'("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)(-?[0-9][0-9.eE+\-]*)?'
+_DAMAGED_REMEDY: Final = "Fetch it again; if it stays, the agency's export is broken."
+
+
+class _Digits(str):
+    """A number in the digits of the document."""
+
+    __slots__ = ()
+
+
+def tokens(pointer: str) -> list[str]:
+    """The unescaped names of a JSON pointer (RFC 6901); '' has none."""
+    if not pointer:
+        return []
+    return [t.replace("~1", "/").replace("~0", "~") for t in pointer.removeprefix("/").split("/")]
+
+
+def escape(name: str) -> str:
+    """A name as a token of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def read_json(parts: Iterable[tuple[str, bytes]], records_at: str = "") -> JsonRows:
+    """All records under the pointer `records_at` of every part, in order.
+
+    `records_at` may be '' for a page that is itself the list, a single object, or JSON lines.
+    Raises `ReadError`: `bad-json`, `records-not-found`, `not-a-record`, and what `decode` raises.
+    """
+    frames: list[pl.DataFrame] = []
+    for index, (name, data) in enumerate(parts):
+        text, _ = decode(data, name)
+        lines = _lines(text) if not records_at else None
+        if lines is not None:
+            text = "[" + ",".join(line for _, line in lines) + "]"
+        frame = _columns(text, records_at)
+        if frame is None:
+            frame = _objects(text, name, records_at, lines)
+        if lines is not None:
+            frame = frame.with_columns(pl.Series(POINTER, [str(n) for n, _ in lines], pl.Utf8))
+        pointer = pl.concat_str(pl.lit(records_at + "/"), POINTER).alias(POINTER)
+        frames.append(frame.with_columns(pl.lit(index, pl.UInt32).alias(PART), pointer))
+    if not frames:
+        return JsonRows(pl.DataFrame(schema={PART: pl.UInt32, POINTER: pl.Utf8}))
+    frame = pl.concat(frames, how="diagonal")
+    leaves = [name for name in frame.columns if name not in (PART, POINTER)]
+    return JsonRows(frame.select(*leaves, PART, POINTER))
+
+
+def _lines(text: str) -> list[tuple[int, str]] | None:
+    """The numbered objects of JSON lines (line numbers from 0); None when it is one document."""
+    stripped = text.lstrip()
+    if not stripped.startswith("{") or "\n" not in stripped.rstrip():
+        return None
+    first = stripped.split("\n", 1)[0].strip()
+    if not first.endswith("}"):
+        return None
+    try:
+        json.loads(first)
+    except ValueError:
+        return None
+    return [(n, line) for n, line in enumerate(text.split("\n")) if line.strip()]
+
+
+def _numbered(frame: pl.DataFrame, height: int) -> pl.DataFrame:
+    """`frame` with the position of each record as POINTER."""
+    positions = pl.int_range(height, eager=True).cast(pl.Utf8).alias(POINTER)
+    return frame.with_columns(positions) if frame.width else positions.to_frame()
+
+
+# ------------------------------------------------------------------------------ in columns
+
+
+def _columns(text: str, records_at: str) -> pl.DataFrame | None:
+    """The records as a frame of text, or None when they are no plain table."""
+    if _MARK in text:
+        return None
+    try:
+        frame = pl.read_json(io.BytesIO(_quote_numbers(text).encode()), infer_schema_length=None)
+        records = _descend(frame, text, records_at)
+        flat = None if records is None else _flatten(records)
+        # a record without a single name would vanish from a frame: the objects' way keeps it
+        return None if flat is None or not flat.width else _numbered(flat, flat.height)
+    except (pl.exceptions.PolarsError, UnicodeEncodeError):
+        # not valid, or not a table: the objects' way finds out which and says where
+        return None
+
+
+def _quote_numbers(text: str) -> str:
+    marked = pl.Series([text]).str.replace_all(_STRING_OR_NUMBER, "${1}" + _MARK + "${2}" + _MARK)
+    quoted: str = (
+        marked.str.replace_all(_MARK * 2, "", literal=True)
+        .str.replace_all(_MARK, '"', literal=True)
+        .item()
+    )
+    return quoted
+
+
+def _descend(frame: pl.DataFrame, text: str, records_at: str) -> pl.DataFrame | None:
+    names = tokens(records_at)
+    if not names:
+        # an object instead of a list is one record; both come as rows
+        return frame if text.lstrip().startswith("[") else None
+    if text.lstrip().startswith("[") or frame.height != 1 or names[0] not in frame.columns:
+        return None
+    column = frame.get_column(names[0])
+    for name in names[1:]:
+        if not isinstance(column.dtype, pl.Struct):
+            return None
+        if name not in [f.name for f in column.dtype.fields]:
+            return None
+        column = column.struct.field(name)
+    if not isinstance(column.dtype, pl.List) or column.null_count():
+        return None
+    count = int(column.list.len().item())
+    if count == 0 or not isinstance(column.dtype.inner, pl.Struct):
+        return None
+    rows = column.explode()
+    if rows.len() != count or rows.null_count():
+        return None
+    return rows.struct.unnest()
+
+
+def _flatten(frame: pl.DataFrame) -> pl.DataFrame | None:
+    """Nested objects to dotted names, every leaf as text; None for lists and clashing names."""
+    columns: dict[str, pl.Series] = {}
+    todo: list[tuple[str, pl.Series]] = [(s.name, s) for s in frame.get_columns()]
+    while todo:
+        name, series = todo.pop(0)
+        dtype = series.dtype
+        if isinstance(dtype, pl.Struct):
+            inner = series.struct.unnest().get_columns() if dtype.fields else []
+            todo[:0] = [(f"{name}.{s.name}", s) for s in inner]
+            continue
+        if isinstance(dtype, pl.List) or name in columns or name in (PART, POINTER):
+            return None
+        columns[name] = series.cast(pl.Utf8).alias(name)
+    return pl.DataFrame(list(columns.values()))
+
+
+# ------------------------------------------------------------------------------ as objects
+
+
+def _objects(
+    text: str, name: str, records_at: str, lines: Sequence[tuple[int, str]] | None
+) -> pl.DataFrame:
+    if lines is not None:
+        # line by line, so that the error names the line
+        records: list[Any] = [_loads(line, f"{name}:{number + 1}") for number, line in lines]
+    else:
+        document = _loads(text, name)
+        found = document
+        for token in tokens(records_at):
+            if isinstance(found, dict) and token in found:
+                found = found[token]
+                continue
+            names = ", ".join(map(str, list(found)[:12])) if isinstance(found, dict) else ""
+            raise ReadError(
+                "records-not-found",
+                f"There is no '{records_at}' in the answer; it has: {names or 'no names'}.",
+                "Compare the answer with records_at in the source file.",
+                name,
+            )
+        if isinstance(found, dict) and not records_at:
+            found = [found]
+        if not isinstance(found, list):
+            raise ReadError(
+                "records-not-found",
+                f"'{records_at or '/'}' is {_what(found)}, not a list of records.",
+                "Compare the answer with records_at in the source file.",
+                name,
+            )
+        records = found
+    leaves: dict[str, list[str | None]] = {}
+    for index, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise ReadError(
+                "not-a-record",
+                f"Record {index} is {_what(record)}, not an object.",
+                _DAMAGED_REMEDY,
+                f"{name}#{records_at}/{index}",
+            )
+        _leaves(record, "", index, leaves, f"{name}#{records_at}/{index}")
+    height = len(records)
+    try:
+        columns = [
+            pl.Series(column, values + [None] * (height - len(values)), pl.Utf8)
+            for column, values in leaves.items()
+        ]
+        return _numbered(pl.DataFrame(columns), height)
+    except UnicodeEncodeError as error:
+        raise ReadError(
+            "bad-json", f"A text holds half a character: {error}.", _DAMAGED_REMEDY, name
+        ) from None
+
+
+def _leaves(
+    record: dict[str, Any], prefix: str, index: int, leaves: dict[str, list[str | None]], at: str
+) -> None:
+    for key, value in record.items():
+        name = prefix + key
+        if isinstance(value, dict):
+            _leaves(value, f"{name}.", index, leaves, at)
+            continue
+        text = _text(value)
+        column = leaves.setdefault(name, [])
+        if len(column) > index:
+            raise ReadError(
+                "ambiguous-names",
+                f"Two different names of the record are both read as '{name}'.",
+                "Ask the agency to rename one of them.",
+                at,
+            )
+        column.extend([None] * (index - len(column)))
+        column.append(text)
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return str(value)
+    return _dump(value)
+
+
+def _dump(value: Any) -> str:
+    """A list as JSON, numbers in the digits of the document."""
+    if isinstance(value, _Digits):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_dump, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_dump(k)}: {_dump(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _what(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, _Digits):
+        return "a number"
+    return {dict: "an object", list: "a list", str: "a text", bool: "true or false"}.get(
+        type(value), type(value).__name__
+    )
+
+
+def _loads(text: str, at: str) -> Any:
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"'{constant}' is no JSON")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise ValueError(f"the name '{twice}' stands twice in one object")
+        return found
+
+    try:
+        return json.loads(
+            text,
+            parse_float=_Digits,
+            parse_int=_Digits,
+            parse_constant=refuse,
+            object_pairs_hook=once,
+        )
+    except (ValueError, RecursionError) as error:
+        raise ReadError(
+            "bad-json", f"This is not valid JSON: {error}.", _DAMAGED_REMEDY, at
+        ) from None

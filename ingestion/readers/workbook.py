@@ -1,0 +1,254 @@
+"""Workbooks and HTML tables to grids, opened in a child process with limits.
+
+In: bytes of an xlsx, xlsm, xls, ods or HTML file. Out: one `Grid` a sheet. The child
+(`ingestion.readers.worker`) is started once a process and kept; it is killed when it takes too
+long, and whatever kills it becomes a `ReadError` here. It gets no environment, so no secret.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import json
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ingestion.errors import ReadError
+from ingestion.readers.encoding import damage, decode
+from ingestion.readers.limits import Limits
+from ingestion.table import CellError, Grid, Merge
+
+_WORKER: Final = Path(__file__).with_name("worker.py")
+_TOO_LARGE: Final = (
+    "Delete stray cells far right and below, unused sheets and pictures; send it again."
+)
+_REMEDIES: Final = {
+    "password-protected": "Remove the password, save it and send it again.",
+    "workbook-too-large": _TOO_LARGE,
+    "too-many-cells": _TOO_LARGE,
+    "html-without-table": "The link may lead to a login page: check it in a browser.",
+}
+_RESEND: Final = "Open it in a spreadsheet program, save it anew as .xlsx and send it again."
+
+
+def read_workbook(
+    data: bytes, name: str, kind: Literal["xlsx", "xls", "ods", "html"], limits: Limits
+) -> list[Grid]:
+    """The sheets of a workbook, or the tables of a page, in their order; chart sheets left out.
+
+    Raises `ReadError`: `password-protected`, `damaged-file`, `too-many-cells`,
+    `workbook-too-large` (memory), `workbook-timeout`, `reader-crashed`, `no-sheets`,
+    `html-without-table`, `mojibake`.
+    """
+    if kind == "html":
+        data = _page(data, name)
+    grids = _CHILD.read(data, name, kind, limits)
+    if not grids:
+        raise ReadError("no-sheets", "The workbook has no sheet with cells.", _RESEND, name)
+    for grid in grids:
+        fault = damage(_sample(grid))
+        if fault is not None:
+            raise ReadError("mojibake", fault, _RESEND, f"{name}: {grid.name}")
+    return grids
+
+
+def _page(data: bytes, name: str) -> bytes:
+    """The page in UTF-8; its own word on its encoding is believed only where it is provable."""
+    text, _ = decode(data, name)
+    return text.encode()
+
+
+def _sample(grid: Grid) -> str:
+    texts: list[str] = []
+    size = 0
+    for row in grid.rows[:2000]:
+        for value in row:
+            if type(value) is str and not value.isascii():
+                texts.append(value)
+                size += len(value)
+        if size > 20_000:
+            break
+    return "\n".join(texts)
+
+
+class _SafeUnpickler(pickle.Unpickler):
+    """Built-in values and datetime objects; anything else from the child is an attack."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "datetime" and name in {"date", "datetime", "time", "timedelta"}:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"the reader sent {module}.{name}")
+
+
+class _Child:
+    """The reading process, shared by all threads of this process, one file at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def read(self, data: bytes, name: str, kind: str, limits: Limits) -> list[Grid]:
+        with self._lock:
+            process = self._started()
+            timed_out = threading.Event()
+
+            def give_up() -> None:
+                timed_out.set()
+                process.kill()
+
+            clock = threading.Timer(limits.wall_seconds, give_up)
+            clock.daemon = True
+            clock.start()
+            try:
+                return self._exchange(process, data, name, kind, limits)
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                raise self._post_mortem(process, name, timed_out.is_set(), error) from None
+            except ReadError:
+                raise  # its answer, complete: the child can go on
+            except BaseException:
+                # half an answer may be in the pipe
+                self._discard()
+                raise
+            finally:
+                clock.cancel()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._owner == os.getpid():
+                self._discard()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        # a fork inherits the pipes of its parent's child: it must not speak into them
+        if self._process is not None and self._owner == os.getpid():
+            if self._process.poll() is None:
+                return self._process
+            self._discard()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(_WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"LC_ALL": "C.UTF-8"},
+            cwd="/",
+        )
+        self._owner = os.getpid()
+        return self._process
+
+    def _exchange(
+        self,
+        process: subprocess.Popen[bytes],
+        data: bytes,
+        name: str,
+        kind: str,
+        limits: Limits,
+    ) -> list[Grid]:
+        assert process.stdin is not None  # noqa: S101 - opened above with pipes
+        header = json.dumps({"format": kind, "size": len(data), **asdict(limits)}).encode()
+        process.stdin.write(struct.pack(">Q", len(header)) + header)
+        process.stdin.write(data)
+        process.stdin.flush()
+        grids: list[Grid] = []
+        while True:
+            message = self._receive(process)
+            match message:
+                case ("sheet", meta):
+                    grids.append(_grid(meta))
+                case ("rows", rows):
+                    grids[-1].rows.extend(rows)
+                case ("details", details):
+                    _add_details(grids[-1], details)
+                case ("end",):
+                    return grids
+                case ("error", code, text):
+                    raise ReadError(str(code), str(text), _REMEDIES.get(str(code), _RESEND), name)
+                case _:
+                    raise pickle.UnpicklingError("the reader sent no known message")
+
+    @staticmethod
+    def _receive(process: subprocess.Popen[bytes]) -> Any:
+        assert process.stdout is not None  # noqa: S101 - opened above with pipes
+        prefix = process.stdout.read(8)
+        if len(prefix) < 8:
+            raise EOFError
+        size = struct.unpack(">Q", prefix)[0]
+        body = process.stdout.read(size)
+        if len(body) < size:
+            raise EOFError
+        return _SafeUnpickler(io.BytesIO(body)).load()
+
+    def _post_mortem(
+        self, process: subprocess.Popen[bytes], name: str, timed_out: bool, error: Exception
+    ) -> ReadError:
+        """What the child died of, as far as its end tells."""
+        process.kill()
+        status = process.wait()
+        # it is dead, so its last words end here; they are few, a pipe holds them
+        said = (
+            process.stderr.read(20_000).decode(errors="replace").strip() if process.stderr else ""
+        )
+        self._discard()
+        if timed_out or status == -signal.SIGXCPU:
+            return ReadError(
+                "workbook-timeout", "The workbook takes too long to read.", _TOO_LARGE, name
+            )
+        starved = "memory" in said.lower() or "capacity overflow" in said.lower()
+        if starved or status in (-signal.SIGABRT, -signal.SIGKILL):
+            return ReadError(
+                "workbook-too-large",
+                "The workbook needs more memory than it may have.",
+                _TOO_LARGE,
+                name,
+            )
+        last = said.splitlines()[-1][:200] if said else (str(error) or f"exit status {status}")
+        return ReadError("reader-crashed", f"The workbook cannot be read: {last}.", _RESEND, name)
+
+    def _discard(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    try:
+                        pipe.close()
+                    except BrokenPipeError:
+                        continue  # what was still unsent goes with the process
+
+
+def _grid(meta: dict[str, Any]) -> Grid:
+    merges = [Merge(*edges) for edges in meta["merges"]]
+    return Grid(str(meta["name"]), [], merges, is_hidden=bool(meta["is_hidden"]))
+
+
+def _add_details(grid: Grid, details: dict[str, Any]) -> None:
+    grid.hidden_rows = frozenset(details.get("hidden_rows", ()))
+    grid.hidden_columns = frozenset(details.get("hidden_columns", ()))
+    grid.number_formats = details.get("formats", {})
+    grid.comments = details.get("comments", {})
+    grid.unvalued_formulas = details.get("unvalued", {})
+    for (row, column), shown in details.get("errors", {}).items():
+        _set(grid, row, column, CellError(shown))
+    for row, column in grid.unvalued_formulas:
+        # the cell must exist for the layout to see that it has no value
+        _set(grid, row, column, None)
+
+
+def _set(grid: Grid, row: int, column: int, value: Any) -> None:
+    while len(grid.rows) <= row:
+        grid.rows.append([])
+    cells = grid.rows[row]
+    cells.extend([None] * (column + 1 - len(cells)))
+    cells[column] = value
+
+
+_CHILD = _Child()
+atexit.register(_CHILD.close)

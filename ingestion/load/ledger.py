@@ -151,11 +151,11 @@ def receipts(connection: psycopg.Connection, source: str) -> list[Receipt]:
     """All receipts of a source, in the order in which they came."""
     rows = connection.execute(
         """
-        select fetch.snapshot_id, snapshot.sha256, fetch.attempted_at, snapshot.parts
-        from raw.fetch as fetch
-        inner join raw.snapshot as snapshot on fetch.snapshot_id = snapshot.snapshot_id
-        where fetch.source = %s and fetch.outcome = 'new'
-        order by fetch.attempted_at, fetch.fetch_id
+        select attempt.snapshot_id, snapshot.sha256, attempt.attempted_at, snapshot.parts
+        from raw.fetch as attempt
+        inner join raw.snapshot as snapshot on attempt.snapshot_id = snapshot.snapshot_id
+        where attempt.source = %s and attempt.outcome = 'new'
+        order by attempt.attempted_at, attempt.fetch_id
         """,
         [source],
     ).fetchall()
@@ -191,9 +191,9 @@ def pending(
     rows = connection.execute(
         """
         with receipt as (
-            select fetch.fetch_id, fetch.snapshot_id, fetch.attempted_at as received_at
-            from raw.fetch as fetch
-            where fetch.source = %(source)s and fetch.outcome = 'new'
+            select attempt.fetch_id, attempt.snapshot_id, attempt.attempted_at as received_at
+            from raw.fetch as attempt
+            where attempt.source = %(source)s and attempt.outcome = 'new'
         ),
 
         done as (

@@ -93,7 +93,9 @@ def _own(series: pl.Series, field: KindField) -> pl.Series:
         return series.cast(pl.Datetime("us", "UTC"))
     if field.type == "json":
         return json_text(series.cast(pl.String))
-    return series.cast(pl.String)
+    text = series.cast(pl.String)
+    # raw keeps '' for an absent key part or code of a list, so that joins need no null rule
+    return text.fill_null("") if field.is_key or field.code_list else text
 
 
 def _decimal(series: pl.Series, field: KindField) -> pl.Series:

@@ -10,8 +10,8 @@ day and month (D7), taking a two-digit year without a declared pivot (D2), conve
 
 Calendar (D3-D5): the declared one; a year that can only belong to the other is refused. Without a
 declaration the year decides, except the 1430s to 1490s, which Jalali and lunar years share. A cell
-that the sheet stores as a date is Gregorian whatever it shows, unless its year is a Jalali one: some
-programs accept 1401/06/30 as a day of AD 1401, so that is read as the Jalali day it meant.
+that the sheet stores as a date is Gregorian whatever it shows, unless its year is a Jalali one:
+some programs take 1401/06/30 for a day of AD 1401, so that is read as the Jalali day it meant.
 
 A column holds few distinct dates: each distinct text is read once and joined back. Reading itself
 is column-wise too; Jalali days come from a join with the table of months.
@@ -59,8 +59,9 @@ _JALALI_MONTHS: Final[dict[str, int]] = {
     key("امرداد"): 5,
 }
 _ENGLISH: Final = (
-    "january february march april may june july august september october november december"
-).split()
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 _GREGORIAN_FA: Final = (
     ("ژانویه",),
     ("فوریه",),
@@ -89,7 +90,8 @@ _MONTHS: Final = pl.DataFrame(
 )
 
 _TIME: Final = (
-    r"(?:(?: ?t ?| +)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?"
+    r"(?:(?: ?t ?| +)(?P<hour>\d{1,2}):(?P<minute>\d{2})"
+    r"(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?"
     r" ?(?P<zone>z|utc|[+-]\d{2}:?\d{2}|[+-]\d{2})?)?$"
 )
 _NAME: Final = r"(?P<name>[^\W\d_]+(?: ?[^\W\d_]+)*?)"
@@ -471,12 +473,8 @@ def _calendar_of(frame: pl.DataFrame, calendar: Calendar | None) -> pl.DataFrame
     year = pl.col("y")
     gregorian, jalali = year.is_between(1900, 2100), year.is_between(1206, 1498)
     named = pl.col("named_calendar")
-    by_name = (
-        pl.when(named.is_null())
-        .then(None)
-        .when((named == "jalali") & jalali | (named == "gregorian") & gregorian)
-        .then(named)
-    )
+    by_name = pl.when((named == "jalali") & jalali | (named == "gregorian") & gregorian).then(named)
+    by_year: pl.Expr
     if calendar == "jalali":
         by_year = pl.when(jalali).then(pl.lit("jalali"))
     elif calendar == "gregorian":

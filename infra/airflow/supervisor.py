@@ -443,9 +443,18 @@ def _only_one(settings: Settings) -> Iterator[None]:
 
 
 def _keep_sandbox(settings: Settings) -> None:
-    from infra.sandbox import start as start_sandbox
+    """Have the simulated nation running, its clock at the last closed week, its keys at hand."""
+    from infra.sandbox import secrets, set_week, start, status
+    from ingestion.normalise.calendar import last_closed_week
 
-    start_sandbox(settings)
+    week = last_closed_week(settings.now())
+    known = status(settings)
+    if known is None or not known.is_running:
+        start(settings)
+    if known is None or known.as_of_week < week:
+        set_week(settings, week)
+    # components are started with this process's environment
+    os.environ.update(secrets(settings))
 
 
 def _refresh_pools(settings: Settings) -> None:

@@ -88,7 +88,8 @@ class Column:
     kind: UInt8 of `CellType`, or None when every value is TEXT or BLANK (csv, json);
     number_format: Utf8 of the cell's number format where it has one, or None;
     at: Utf8, the address of each cell (`sheet!D7`, `0#/data/3/actual`);
-    header: the header text as it stands in the file; None for constants of the source file.
+    header: the header text as it stands in the file; None for constants of the source file;
+    headers: Utf8, given instead of `header` where it differs by row (wide columns turned long).
     """
 
     text: pl.Series
@@ -96,6 +97,7 @@ class Column:
     kind: pl.Series | None = None
     number_format: pl.Series | None = None
     header: str | None = None
+    headers: pl.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ class RawTable:
     """Candidate records of one snapshot before anything is typed.
 
     `columns` by field name of the kind; every Column has `height` values. `at` is the row's own
-    locator. `rows_read` = height + the counts of `non_data`. `hidden` marks rows from hidden
+    locator. `rows_read` = height + the counts of `non_data`; blank rows below the last filled one are
+    not read. `hidden` marks rows from hidden
     rows, columns or sheets (trap X4).
     """
 
@@ -154,6 +157,8 @@ class RawTable:
     non_data: list[NonData] = field(default_factory=list)
     control_totals: list[ControlTotal] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    # columns of the file that the layout does not know; they stay in the snapshot only
+    extra_headers: list[str] = field(default_factory=list)
 
 
 @dataclass

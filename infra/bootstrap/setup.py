@@ -405,6 +405,10 @@ def _step(title: str, command: list[str], environment: dict[str, str] | None = N
 
 
 def _last_words(lines: list[str]) -> str:
+    """Return the sentence that says most; installers name an unreachable registry in many ways."""
+    signs = ("NewConnectionError", "from versions: none", "dns error", "Connection refused")
+    if any(sign in line for sign in signs for line in lines):
+        return "the package registry can't be reached, or lacks a package"
     errors = [line for line in lines if "error" in line.lower() or "Caused by" in line]
     return " / ".join(line.strip() for line in (errors or lines or ["no output"])[-2:])
 

@@ -274,6 +274,11 @@ def check_database(settings: Settings) -> Iterator[Check]:
         yield Check("database", "warn", told, "run `payesh migrate`")
     else:
         yield Check("database", "ok", f"at revision {current}")
+    edited = _edited_migrations(settings)
+    if edited:
+        told = f"applied migrations that were edited since: {_some(edited)}"
+        fix = "restore these files and write a further revision; a sandbox may be made anew"
+        yield Check("database", "warn", told, fix)
     refused: list[str] = []
     for role in get_args(Role)[1:]:
         try:
@@ -297,6 +302,18 @@ def check_database(settings: Settings) -> Iterator[Check]:
     if away > _CLOCK_TOLERANCE:
         told = f"the server's differs by {away.total_seconds():.0f} s"
         yield Check("clock", "warn", told, "set both by NTP: lateness is judged by receipt")
+
+
+def _edited_migrations(settings: Settings) -> list[str]:
+    from infra.postgres.connect import connect
+    from infra.postgres.migrations import edited_files
+
+    with connect(settings, "admin") as connection:
+        known = connection.execute("select to_regclass('public.payesh_migration_file')").fetchone()
+        if known is None or known[0] is None:
+            return []
+        rows = connection.execute("select file_name, sha256 from public.payesh_migration_file")
+        return edited_files({str(name): str(digest) for name, digest in rows})
 
 
 def check_snapshots(settings: Settings) -> Iterator[Check]:

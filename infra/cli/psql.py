@@ -36,12 +36,14 @@ def command(
 
     With --json, -c SQL prints one object: columns and rows.
     """
-    from infra.postgres.connect import libpq_environment
+    from infra.postgres.connect import connect, libpq_environment
 
     settings = Settings.from_env()
     if wants_json(ctx):
         _as_json(ctx, settings, role, statement)
         return
+    # In our words first, where the server, the database or the role is missing.
+    connect(settings, role).close()  # type: ignore[arg-type]
     environment = {**os.environ, **libpq_environment(settings, role)}  # type: ignore[arg-type]
     environment.setdefault("PSQL_HISTORY", str(settings.home / "psql_history"))
     environment.setdefault("PGAPPNAME", f"payesh psql {role}")

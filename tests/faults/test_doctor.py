@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from infra.cli import doctor
 from infra.cli.doctor import Check
 from infra.errors import PayeshError
 from infra.postgres import connect, migrate
+from infra.postgres import migrations as migrations_package
 from infra.settings import Settings
 
 
@@ -89,6 +91,19 @@ def test_old_schema_and_newer_schema(fresh_database: Settings) -> None:
         check = next(doctor.check_database(fresh_database))
         assert (check.name, check.state) == ("database", state)
         assert fix in check.fix
+
+
+def test_applied_migration_that_was_edited(
+    fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(migrations_package.SQL_DIR, tmp_path / "sql")
+    monkeypatch.setattr(migrations_package, "SQL_DIR", tmp_path / "sql")
+    assert len(_named(list(doctor.check_database(fresh_database)), "database")) == 1
+    with (tmp_path / "sql" / "0001_10_roles.sql").open("a") as handle:
+        handle.write("-- an afterthought\n")
+    (_, warning) = _named(list(doctor.check_database(fresh_database)), "database")
+    assert warning.state == "warn"
+    assert "0001_10_roles.sql" in warning.found
 
 
 def test_bi_password_that_no_longer_fits(fresh_database: Settings) -> None:

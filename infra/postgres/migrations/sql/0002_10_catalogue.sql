@@ -4,7 +4,7 @@ set local role payesh_owner;
 create table ops.mart (
     mart text primary key check (mart ~ '^[a-z][a-z0-9_]*$'),
     -- the columns that identify a row; never null
-    grain text [] not null check (cardinality(grain) > 0),
+    grain text[] not null check (cardinality(grain) > 0),
     -- date column by which a build declares what it has rewritten; null = compared in full
     partition_by text,
     description text not null default '',
@@ -24,10 +24,10 @@ alter constraint release_mart_release_no_fkey deferrable initially deferred;
 alter table history.release_load
 alter constraint release_load_release_no_fkey deferrable initially deferred;
 
--- the raw gate runs before the build that it opens the way for; what it held back stays for the
--- next night
-alter table ops.build add column raw_gate_id bigint references quality.gate;
+-- sources whose loads the raw gate held back from the build: they wait for the next night
 alter table ops.build add column held_sources text [] not null default '{}';
+-- what the build left standing, `schema.table`: when one is missing the next starts afresh
+alter table ops.build add column relations text [] not null default '{}';
 
 -- ---------------------------------------------------------------- published rows stand
 create function history.refuse_change() returns trigger

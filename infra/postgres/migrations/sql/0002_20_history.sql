@@ -5,7 +5,7 @@ set local role payesh_owner;
 -- depend on their order and follows a release by adding what came and taking off what went. A row
 -- is written as its non-null columns by name, each with its length, so a column that is added
 -- later leaves the hashes of older releases as they are.
-create function ops.row_text(p_columns text []) returns text
+create function ops.row_text(p_columns text[]) returns text
 language sql immutable as $$
     select 'concat_ws('''', ' || string_agg(
         format(
@@ -15,10 +15,10 @@ language sql immutable as $$
     ) || ')'
     from unnest(p_columns) as name
 $$;
-comment on function ops.row_text(text []) is
+comment on function ops.row_text(text[]) is
 'The SQL expression that writes a row `r` as text for its hash.';
 
-create function ops.lane_sums(p_columns text []) returns text
+create function ops.lane_sums(p_columns text[]) returns text
 language sql immutable as $$
     select format(
         'count(*), array[%s] from (select sha256(convert_to(%s, ''UTF8'')) as d from rows_in as r) as digest',
@@ -33,7 +33,7 @@ language sql immutable as $$
     from generate_series(0, 3) as lane
 $$;
 
-create function ops.lane_hash(p_before text, p_added numeric [], p_closed numeric []) returns text
+create function ops.lane_hash(p_before text, p_added numeric[], p_closed numeric[]) returns text
 language sql immutable as $$
     select string_agg(
         lpad(to_hex((case when value >= 9223372036854775808
@@ -59,7 +59,7 @@ language sql stable as $$
     order by attnum
 $$;
 
-create function ops.mart_columns(p_mart text) returns text []
+create function ops.mart_columns(p_mart text) returns text[]
 language sql stable as $$
     select array_agg(name) from ops.columns_of(to_regclass(format('history.%I', p_mart)))
     where name not in ('release_from', 'release_to')
@@ -140,7 +140,8 @@ end
 $$;
 
 create function ops.ensure_history(p_mart text) returns boolean
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' as $$
+language plpgsql security definer set search_path = pg_catalog,
+pg_temp set lock_timeout = '5s' as $$
 declare
     wanted ops.mart;
     origin regclass := to_regclass(format('build.%I', p_mart));

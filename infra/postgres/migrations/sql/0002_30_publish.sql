@@ -3,13 +3,13 @@ set local role payesh_owner;
 -- Publishing is a function of the owner's, not a script under the owner's role: whoever builds may
 -- publish what a gate has passed, and can neither skip the gate nor touch a published row.
 
-create function ops.same_key(p_columns text [], p_left text, p_right text) returns text
+create function ops.same_key(p_columns text[], p_left text, p_right text) returns text
 language sql immutable as $$
     select string_agg(format('%s.%I = %s.%I', p_left, name, p_right, name), ' and ')
     from unnest(p_columns) as name
 $$;
 
-create function ops.same_row(p_columns text [], p_left text, p_right text) returns text
+create function ops.same_row(p_columns text[], p_left text, p_right text) returns text
 language sql immutable as $$
     select format(
         '(%s) is not distinct from (%s)',
@@ -19,7 +19,7 @@ language sql immutable as $$
     from unnest(p_columns) as name
 $$;
 
-create function ops.column_list(p_columns text [], p_alias text default null) returns text
+create function ops.column_list(p_columns text[], p_alias text default null) returns text
 language sql immutable as $$
     select string_agg(coalesce(p_alias || '.', '') || quote_ident(name), ', ' order by place)
     from unnest(p_columns) with ordinality as part (name, place)
@@ -28,7 +28,7 @@ $$;
 -- What one mart's next release is: the rows of `p_origin` (an SQL relation with the mart's columns)
 -- replace the current ones, within `p_touched` partitions only unless it is null.
 create function ops.replace_rows(
-    p_mart text, p_origin text, p_columns text [], p_touched date [], p_release integer
+    p_mart text, p_origin text, p_columns text[], p_touched date[], p_release integer
 ) returns table (rows_added bigint, rows_closed bigint, content_sha256 text, row_count bigint)
 language plpgsql set work_mem = '256MB' as $$
 declare
@@ -147,11 +147,14 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
     insert into history.refusal (
         build_id, as_of_week, refused_at, reason_code, reason, standing_release
     )
-    values (p_build_id, p_as_of_week, p_at, p_code, p_reason, ops.current_release())
+    select p_build_id, p_as_of_week, p_at, p_code, p_reason, ops.current_release()
+    where not exists (
+        select from history.refusal as r where r.build_id = p_build_id and r.reason_code = p_code
+    )
     returning refusal_id
 $$;
 comment on function ops.refuse(bigint, date, timestamptz, text, text) is
-'Notes a night that did not publish, and why.';
+'Notes a build that is not published, and why, once for each cause.';
 
 create function ops.publication_lock() returns void
 language sql as $$ select pg_advisory_xact_lock(7291430155003) $$;
@@ -177,6 +180,11 @@ declare
     mart_columns text [];
 begin
     perform ops.publication_lock();
+    -- what is compared must hold still: the lock that dbt holds while it works
+    if not pg_try_advisory_xact_lock(7291430155002) then
+        raise exception 'a build is at work'
+            using errcode = 'PY409', hint = 'publish when it has ended';
+    end if;
     select * into made from ops.build where build_id = p_build_id;
     if not found then
         raise exception 'there is no build %', p_build_id
@@ -203,14 +211,14 @@ begin
     into judged
     from (
         select distinct on (stage) stage, verdict from quality.gate
-        where build_id = p_build_id or gate_id = made.raw_gate_id order by stage, gate_id desc
+        where build_id = p_build_id order by stage, gate_id desc
     ) as last_gates;
     if judged = 'fail' then
         select string_agg(r.message, '; ' order by r.gate_id, r.result_no) into reasons
         from quality.result as r
         where r.gate_id in (
             select max(gate_id) from quality.gate
-            where build_id = p_build_id or gate_id = made.raw_gate_id group by stage
+            where build_id = p_build_id group by stage
         ) and not r.is_success and r.severity = 'fail';
         perform ops.refuse(
             p_build_id, made.as_of_week, p_at, 'gate-failed', coalesce(reasons, 'a gate has failed')
@@ -366,7 +374,12 @@ comment on function ops.diff_mart(text, integer, integer) is
 
 create function ops.verify_release(p_release integer)
 returns table (
-    item text, is_intact boolean, stored text, recomputed text, stored_rows bigint, rows_found bigint
+    item text,
+    is_intact boolean,
+    stored text,
+    recomputed text,
+    stored_rows bigint,
+    rows_found bigint
 )
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO, YMD'

@@ -1,0 +1,101 @@
+"""dbt in a process of its own, holding the build lock for exactly as long as dbt works.
+
+In: dbt's arguments; the database from DBT_PG_* (as in profiles.yml); the id of the build in
+PAYESH_BUILD_ID. Out: one JSON object a line on standard output for each node that begins or ends,
+dbt's own log files, exit code 0 all well, 1 nodes failed, 2 dbt could not run, 75 busy.
+Started by `infra.warehouse.build`; the lock lives here and not in the parent, so a dbt whose
+parent was killed still keeps others out until it has ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from typing import Any, Final
+
+import psycopg
+
+BUSY: Final = 75
+LOCK_KEY: Final = 7_291_430_155_002
+"""Advisory lock of the build schemas: one dbt at a time."""
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Take the lock, run dbt with `arguments`, report its nodes; return the exit code."""
+    _end_with_parent()
+    environment = os.environ
+    with psycopg.connect(
+        host=environment["DBT_PG_HOST"],
+        port=environment["DBT_PG_PORT"],
+        user=environment["DBT_PG_USER"],
+        password=environment["DBT_PG_PASSWORD"],
+        dbname=environment["DBT_PG_DBNAME"],
+        application_name=f"payesh build {environment['PAYESH_BUILD_ID']}",
+        autocommit=True,
+        # a connection that does nothing for an hour may be cut by what lies between
+        keepalives_idle=30,
+    ) as lock:
+        row = lock.execute("select pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
+        if row is None or not row[0]:
+            return BUSY
+        return _dbt(arguments)
+
+
+def _dbt(arguments: list[str]) -> int:
+    from dbt.cli.main import dbtRunner
+
+    # dbt prints for people; those lines go to its log file, here only events are told
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(event: Any) -> None:
+        line = _line(event)
+        if line is not None:
+            told.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    result = dbtRunner(callbacks=[tell]).invoke(arguments)
+    if result.exception is not None:
+        told.write(json.dumps({"event": "fault", "text": str(result.exception)}) + "\n")
+        return 2
+    return 0 if result.success else 1
+
+
+def _line(event: Any) -> dict[str, Any] | None:
+    """Return what is told of a dbt event; None for those that nobody waits for."""
+    name = event.info.name
+    if name in ("NodeStart", "NodeFinished"):
+        node = event.data.node_info
+        line: dict[str, Any] = {
+            "event": "start" if name == "NodeStart" else "end",
+            "unique_id": node.unique_id,
+            "resource_type": node.resource_type,
+            "name": node.node_name,
+            "materialized": node.materialized,
+        }
+        if name == "NodeFinished":
+            line["status"] = event.data.run_result.status
+            line["seconds"] = round(event.data.run_result.execution_time, 3)
+        return line
+    if name == "ConcurrencyLine":
+        return {"event": "plan", "nodes": event.data.node_count}
+    if event.info.level == "error" and name in (
+        "MainEncounteredError",
+        "RunningOperationCaughtError",
+    ):
+        return {"event": "fault", "text": event.info.msg}
+    return None
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this process when its parent does (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

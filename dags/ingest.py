@@ -34,14 +34,16 @@ def ingest_dag(loaded: LoadedSpec) -> DAG:
             pool=policy.LOAD_POOL,
             execution_timeout=policy.LOAD_TIMEOUT,
             outlets=[asset],
+            # one unreadable file must not keep back the others that have arrived
+            trigger_rule="all_done",
         )
-        def load(**context: Any) -> dict[str, Any]:
+        def load(fetched: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
             """Read, judge and write the records of every snapshot that is not loaded yet."""
             from infra.airflow import tasks
 
-            return tasks.load_source(name, context, context["outlet_events"][asset])
+            return tasks.load_source(name, fetched, context, context["outlet_events"][asset])
 
-        fetch() >> load()
+        load(fetch())
     return dag
 
 

@@ -46,6 +46,10 @@ class FaultError(PayeshError):
         return type(self), (self.fault, self.is_final)
 
 
+class FetchFailedError(PayeshError):
+    """Ends a load whose fetch has failed: the run must not look well, nobody is told twice."""
+
+
 def fault_of(error: BaseException) -> Fault:
     """Return the fault behind an exception: our own kinds first, their causes, then any other."""
     seen: BaseException | None = error

@@ -9,6 +9,7 @@ Run it: part of `payesh nightly` and `payesh up`
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -107,15 +108,20 @@ def _revision(connection: psycopg.Connection) -> str | None:
 def _ensure_schema(connection: psycopg.Connection) -> None:
     """Make the role and its schema; the login becomes a member, as with the house's roles."""
     role, schema = sql.Identifier(METADATA_ROLE), sql.Identifier(METADATA_SCHEMA)
+    is_modern = connection.info.server_version >= 160_000
+    if is_modern:
+        # since 16 who creates a role may administer it, yet not become it, unless this is said
+        connection.execute("set local createrole_self_grant = 'set, inherit'")
     known = connection.execute(
         "select 1 from pg_roles where rolname = %s", [METADATA_ROLE]
     ).fetchone()
     if known is None:
         connection.execute(sql.SQL("create role {} nologin").format(role))
-    member = connection.execute(
-        "select pg_has_role(current_user, %s, 'member')", [METADATA_ROLE]
+    may_become = connection.execute(
+        "select pg_has_role(current_user, %s, %s)",
+        [METADATA_ROLE, "set" if is_modern else "member"],
     ).fetchone()
-    if member is None or not member[0]:
+    if may_become is None or not may_become[0]:
         connection.execute(sql.SQL("grant {} to current_user").format(role))
     connection.execute(
         sql.SQL("create schema if not exists {} authorization {}").format(schema, role)
@@ -123,8 +129,6 @@ def _ensure_schema(connection: psycopg.Connection) -> None:
 
 
 def _upgrade(airflow: AirflowEnvironment) -> str:
-    import os
-
     airflow.log_dir.mkdir(parents=True, exist_ok=True)
     log = airflow.log_dir / "metadata.log"
     with log.open("w", encoding="utf-8") as sink:

@@ -36,7 +36,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import requests
 
-from infra.airflow.faults import Fault, fault_of
+from infra.airflow.faults import Fault, FetchFailedError, fault_of
 from infra.errors import RefusedError
 from infra.settings import Settings
 
@@ -190,6 +190,8 @@ def render(notice: Notice, languages: tuple[Language, ...], withheld: int = 0) -
 
 def notify_failure(context: Mapping[str, Any]) -> None:
     """Airflow's on_failure_callback: tell the source's owner and the operator."""
+    if isinstance(getattr(context.get("exception"), "__cause__", None), FetchFailedError):
+        return
     _from_callback("failure", context)
 
 

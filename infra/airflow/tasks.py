@@ -16,13 +16,12 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from infra.airflow import progress
-from infra.airflow.faults import Fault, FaultError, fault_of
+from infra.airflow.faults import Fault, FaultError, FetchFailedError, fault_of
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from ingestion.pipeline import LoadResult
-
     from infra.warehouse.build import Build
+    from ingestion.pipeline import LoadResult
 
 _FINAL_CODES: Final = re.compile(
     # the registry, the file's content and a refused login don't mend themselves in half an hour
@@ -44,58 +43,65 @@ def fetch_source(source: str, context: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises when the source could not be asked; the attempt is in `raw.fetch` either way.
     """
-    from ingestion.pipeline import fetch
-
     from infra.airflow.registry import source as find
     from infra.ingest import ingest_context
+    from ingestion.pipeline import fetch
 
     stage = f"{source}.fetch"
     with _told(stage):
         settings = Settings.from_env()
         loaded = find(source, settings)
         result = fetch(loaded, ingest_context(settings, run_id(context)))
-        if result.outcome == "failed":
-            raise _failure(result.error_code, result.error, source, result.remedy)
         words = {
             "new": f"{len(result.snapshot_ids)} new",
             "unchanged": "the same bytes as before",
             "nothing": "nothing there",
         }
-        progress.say(stage, words[result.outcome])
+        progress.say(stage, words.get(result.outcome, result.outcome))
         return {"outcome": result.outcome, "snapshot_ids": list(result.snapshot_ids)}
 
 
-def load_source(source: str, context: Mapping[str, Any], event: OutletEvent) -> dict[str, Any]:
+def load_source(
+    source: str,
+    fetched: Mapping[str, Any] | None,
+    context: Mapping[str, Any],
+    event: OutletEvent,
+) -> dict[str, Any]:
     """Load every snapshot of a source that is not loaded yet; tell the asset which weeks changed.
 
-    Ends as *skipped* when there is none. Raises when a file was refused as a whole: the other
-    files are loaded all the same.
+    `fetched` is what `fetch_source` gave, None when it failed: what had arrived all the same is
+    loaded, and the run fails with it. Ends as *skipped* when there is nothing to load. Raises
+    when a file was refused as a whole; the other files are loaded all the same.
     """
-    from airflow.sdk.exceptions import AirflowSkipException
-    from ingestion.pipeline import load
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
     from infra.airflow.registry import source as find
     from infra.ingest import ingest_context
+    from ingestion.pipeline import load
 
     stage = f"{source}.load"
     with _told(stage):
         settings = Settings.from_env()
         loaded = find(source, settings)
         results = load(loaded, ingest_context(settings, run_id(context)))
-        rejected = [r for r in results if r.status == "rejected"]
-        weeks = _weeks(results)
         if results:
             progress.say(stage, _summary(results))
+        gained = [result for result in results if result.status == "loaded"]
+        weeks = _weeks(gained)
+        if gained:
+            event.extra = {"rows": sum(r.accepted for r in gained), "run": run_id(context)}
+        if weeks:
+            event.add_partitions(weeks)
+        rejected = [result for result in results if result.status == "rejected"]
         if rejected:
             raise FaultError(_rejection(settings, source, rejected), is_final=True)
-    if not any(r.status == "loaded" for r in results):
-        raise AirflowSkipException(
-            "nothing new" if not results else "the same content in other bytes"
-        )
-    event.extra = {"rows": sum(r.accepted for r in results), "run": run_id(context)}
-    if weeks:
-        event.add_partitions(weeks)
-    return {"loads": [r.load_id for r in results], "weeks": weeks}
+    if fetched is None:
+        # Told by fetch already; without this the run would end as a success.
+        message = "fetch failed; what had arrived is loaded"
+        raise AirflowFailException(message) from FetchFailedError(message)
+    if not gained:
+        raise AirflowSkipException("the same content in other bytes" if results else "nothing new")
+    return {"loads": [result.load_id for result in gained], "weeks": weeks}
 
 
 def raw_gate(context: Mapping[str, Any]) -> int:
@@ -219,10 +225,6 @@ def _judge(stage: str, settings: Settings, build: Build, task: str) -> None:
         )
 
 
-def _failure(code: str | None, text: str | None, source: str, remedy: str | None) -> FaultError:
-    return FaultError(Fault(code or "fetch-failed", text or "no answer", source, remedy or ""))
-
-
 def _rejection(settings: Settings, source: str, rejected: list[LoadResult]) -> Fault:
     """Name the refused files with the words of their findings."""
     from infra.postgres.connect import connect
@@ -264,13 +266,7 @@ def _summary(results: list[LoadResult]) -> str:
     return ", ".join(words)
 
 
-def _weeks(results: list[LoadResult]) -> list[str]:
+def _weeks(gained: list[LoadResult]) -> list[str]:
     """Return the Saturdays of the weeks that gained records: the asset's partition keys."""
-    weeks = {
-        day
-        for result in results
-        if result.status == "loaded"
-        for kind, day in result.periods
-        if kind == "week"
-    }
+    weeks = {day for result in gained for kind, day in result.periods if kind == "week"}
     return [day.isoformat() for day in sorted(weeks)]

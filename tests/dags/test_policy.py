@@ -1,0 +1,165 @@
+"""Every DAG of the house keeps the house's rules."""
+
+from __future__ import annotations
+
+import ast
+import time
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from infra.airflow import policy
+from infra.settings import PROJECT_ROOT
+from tests.dags.conftest import Parsed, parse, write_source
+
+DAG_FILES = sorted((PROJECT_ROOT / "dags").glob("*.py"))
+
+
+def test_each_source_has_its_dag_and_nothing_fails_to_import(dag_bag: Parsed) -> None:
+    assert dag_bag.import_errors == {}
+    assert {
+        "ingest__sim_a01__progress1",
+        "ingest__sim_a01__progress2",
+        "ingest__mict__provincial_ict_indicators",
+        "warehouse",
+    } <= set(dag_bag.dags)
+
+
+def test_every_dag_names_owner_contact_tier_and_documentation(dag_bag: Parsed) -> None:
+    for dag in dag_bag.dags.values():
+        owners = {task.owner for task in dag.tasks}
+        assert owners == set(dag.owner_links), dag.dag_id
+        assert all(link.startswith("mailto:") and "@" in link for link in dag.owner_links.values())
+        assert sum(tag.startswith("tier:") for tag in dag.tags) == 1, dag.dag_id
+        assert dag.doc_md is not None
+        assert "When it fails" in dag.doc_md
+        assert dag.catchup is False
+        assert dag.max_active_runs == 1
+        assert dag.dagrun_timeout is not None
+
+
+def test_simulated_sources_are_labelled_and_real_ones_are_not(dag_bag: Parsed) -> None:
+    assert "simulated" in dag_bag.dags["ingest__sim_a01__progress1"].tags
+    assert "simulated" not in dag_bag.dags["ingest__mict__provincial_ict_indicators"].tags
+
+
+def test_every_task_has_timeout_retries_backoff_pool_and_notices(dag_bag: Parsed) -> None:
+    for dag in dag_bag.dags.values():
+        for task in dag.tasks:
+            where = f"{dag.dag_id}.{task.task_id}"
+            assert task.execution_timeout is not None, where
+            assert task.execution_timeout <= timedelta(hours=2), where
+            assert task.retries >= 1, where
+            assert task.retry_exponential_backoff >= 2, where
+            assert task.max_retry_delay is not None, where
+            assert task.pool != "default_pool", where
+            assert policy.notify_failure in _many(task.on_failure_callback), where
+            assert task.doc_md or task.python_callable.__doc__, where
+
+
+def test_every_pool_that_a_task_names_is_made(dag_bag: Parsed, sources: Path) -> None:
+    from infra.airflow.registry import registry
+
+    made = set(policy.pools(registry().specs.values()))
+    used = {task.pool for dag in dag_bag.dags.values() for task in dag.tasks}
+    assert used <= made
+
+
+def test_sources_of_different_hosts_wait_for_different_pools(dag_bag: Parsed) -> None:
+    first = dag_bag.dags["ingest__sim_a01__progress1"].get_task("fetch").pool
+    second = dag_bag.dags["ingest__sim_a01__progress2"].get_task("fetch").pool
+    assert {first, second} == {"host_127.0.0.1_9001", "host_127.0.0.1_9002"}
+
+
+def test_order_is_fetch_then_load_and_gate_build_gate_release(dag_bag: Parsed) -> None:
+    ingest = dag_bag.dags["ingest__sim_a01__progress1"]
+    assert ingest.get_task("fetch").downstream_task_ids == {"load"}
+    warehouse = dag_bag.dags["warehouse"]
+    chain = ["raw_gate", "dbt_build", "marts_gate", "release"]
+    for before, after in pairwise(chain):
+        assert warehouse.get_task(before).downstream_task_ids == {after}
+
+
+def test_load_is_the_outlet_of_the_source_asset(dag_bag: Parsed) -> None:
+    outlets = dag_bag.dags["ingest__sim_a01__progress1"].get_task("load").outlets
+    assert [outlet.name for outlet in outlets] == ["sim_a01__progress1"]
+
+
+def test_Q1_timetables_are_in_tehran_time_and_before_the_release_is_due(dag_bag: Parsed) -> None:
+    for dag in dag_bag.dags.values():
+        assert str(dag.timetable.timezone) == "Asia/Tehran" or "Asia/Tehran" in repr(dag.timetable)
+        minute, hour = (int(part) for part in dag.timetable.expression.split()[:2])
+        assert 60 <= hour * 60 + minute < 5 * 60, dag.dag_id
+    last_source = max(
+        _minutes(dag.timetable.expression)
+        for name, dag in dag_bag.dags.items()
+        if name.startswith("ingest__")
+    )
+    assert last_source < _minutes(dag_bag.dags["warehouse"].timetable.expression)
+
+
+def test_a_broken_source_file_hides_no_other_and_is_shown(
+    sources: Path, closed_doors: None
+) -> None:
+    path = write_source(sources, "sim_a01__broken")
+    path.write_text(path.read_text("utf-8").replace("kind: progress", "kind: progres"), "utf-8")
+    parsed = parse()
+    assert "ingest__sim_a01__progress1" in parsed.dags
+    assert "ingest__sim_a01__broken" not in parsed.dags
+    assert list(parsed.import_errors) == ["registry_problems.py"]
+    shown = parsed.import_errors["registry_problems.py"]
+    assert "sim_a01__broken.yml" in shown
+    assert "progres" in shown
+
+
+def test_a_new_source_file_becomes_a_dag_by_itself(sources: Path, closed_doors: None) -> None:
+    assert "ingest__sim_a01__late" not in parse().dags
+    write_source(sources, "sim_a01__late")
+    assert "ingest__sim_a01__late" in parse().dags
+
+
+def test_dag_files_do_not_import_each_other_or_heavy_rooms() -> None:
+    names = {path.stem for path in DAG_FILES}
+    allowed = ("airflow", "infra.airflow", "ingestion.spec", "__future__", "typing")
+    for path in DAG_FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            modules: list[str] = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            for module in modules:
+                assert module.split(".")[0] not in names | {"dags"}, f"{path.name}: {module}"
+                assert module.startswith(allowed), f"{path.name}: {module}"
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.name)
+def test_dag_files_are_thin(path: Path) -> None:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert len(lines) < 80
+    assert not path.name.startswith(("dbt_", "airflow"))
+
+
+def test_a_hundred_sources_parse_within_five_seconds(sources: Path, closed_doors: None) -> None:
+    # far above what a night needs; a slip into import-time work shows here first
+    for number in range(100):
+        write_source(sources, f"sim_a01__bulk{number:03}", 9100 + number)
+    parsed = parse()
+    assert len(parsed.dags) >= 103
+    assert parsed.seconds < 5
+    began = time.perf_counter()
+    parse()
+    assert time.perf_counter() - began < parsed.seconds + 1
+
+
+def _many(callback: object) -> list[object]:
+    if callback is None:
+        return []
+    return list(callback) if isinstance(callback, (list, tuple)) else [callback]
+
+
+def _minutes(expression: str) -> int:
+    minute, hour = (int(part) for part in expression.split()[:2])
+    return hour * 60 + minute

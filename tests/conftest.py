@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -39,6 +40,15 @@ def _folder(prefix: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     folder.chmod(0o755)
     return folder
+
+
+def _sweep_orphans() -> None:
+    """Stop the servers of test runs that were killed before they could clean up."""
+    for note in Path(tempfile.gettempdir()).glob("payesh-tests-*/owner.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            if not psutil.pid_exists(int(note.read_text())):
+                embedded.stop(Settings.from_env({"PAYESH_HOME": str(note.parent)}), timeout=10)
+                shutil.rmtree(note.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,7 +81,9 @@ def database() -> Iterator[Settings]:
 
     For tests that only read, or that clean up; others ask for `fresh_database`.
     """
+    _sweep_orphans()
     home = _folder("payesh-tests-")
+    (home / "owner.pid").write_text(str(os.getpid()))
     settings = Settings.from_env({"PAYESH_HOME": str(home)})
     try:
         migrate(settings)

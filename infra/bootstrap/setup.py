@@ -83,7 +83,7 @@ def _check(wanted: dict[str, str]) -> int:
     if not os.access(ROOT, os.W_OK):
         faults.append(f"make {ROOT} writable")
     state = "begun" if VENV.exists() else "not begun"
-    _say(f"python  {wanted['python']} at {sys.executable}")
+    _say(f"python  {sys.version.split()[0]} at {sys.executable}")
     _say(f"disk    {free // 1_000_000} MB free at {ROOT}")
     _say(f"pip     {'present' if has_pip else 'missing'}")
     _say(f"set-up  {'up to date' if _is_current(wanted) else f'{state}: run `make setup`'}")
@@ -139,7 +139,8 @@ def _fingerprint() -> dict[str, str]:
         "lock": lock,
         "project": project,
         "root": str(ROOT),
-        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        # Not the patch release: two Pythons on one PATH must not undo each other's work.
+        "python": ".".join(str(part) for part in WANTED),
     }
 
 
@@ -180,8 +181,7 @@ def _install(wanted: dict[str, str]) -> None:
     _say(f"setting up Payesh in {VENV} (first time: about a minute; needs 1.5 GB)")
     _require_space()
     STAMP.unlink(missing_ok=True)
-    before = _stamp_of_venv()
-    if before != wanted["python"]:
+    if _version_of_venv() != wanted["python"]:
         _make_venv(is_broken=VENV.exists())
     pip = _pip()
     configuration = _pip_configuration(pip)
@@ -213,12 +213,12 @@ def _require_space() -> None:
         )
 
 
-def _stamp_of_venv() -> str:
+def _version_of_venv() -> str:
     """Return the Python version inside `.venv`; "" when there is none that runs."""
     if not os.access(PYTHON, os.X_OK):
         return ""
     probe = subprocess.run(
-        [str(PYTHON), "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"],
+        [str(PYTHON), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,

@@ -137,13 +137,13 @@ def test_second_setup_waits_for_the_first(setup: ModuleType, tree: Path) -> None
 
 
 def test_environment_of_another_python_is_made_anew(setup: ModuleType) -> None:
-    assert setup._stamp_of_venv() == ""
+    assert setup._version_of_venv() == ""
     setup.PYTHON.parent.mkdir(parents=True)
     setup.PYTHON.write_text("#!/bin/sh\nexit 1\n")
     setup.PYTHON.chmod(0o755)
-    assert setup._stamp_of_venv() == "", "half-made or moved: does not run"
-    setup.PYTHON.write_text("#!/bin/sh\necho 3.11.0\n")
-    assert setup._stamp_of_venv() == "3.11.0"
+    assert setup._version_of_venv() == "", "half-made or moved: does not run"
+    setup.PYTHON.write_text("#!/bin/sh\necho 3.11\n")
+    assert setup._version_of_venv() == "3.11"
 
 
 def test_packages_come_from_where_pip_is_told(

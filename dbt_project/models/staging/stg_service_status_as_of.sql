@@ -1,0 +1,1 @@
+{{ latest_as_of('service_status') }}

@@ -1,0 +1,303 @@
+"""A warehouse for tests: raw rows in by SQL, dbt in this process, marts out as rows.
+
+In: the session's embedded server. Out: `warehouse`, empty at the start of each test module:
+`source`, `load` and the kinds' row makers fill raw, `night` builds as the runner does.
+Run them: `pytest tests/warehouse`
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+import pytest
+from dbt.cli.main import dbtRunner
+from psycopg.rows import dict_row
+
+from infra.postgres import admin_url
+from infra.settings import PROJECT_ROOT, Settings, quiet_environment
+
+Row = dict[str, Any]
+
+KEYS = {
+    "progress": ("project_code", "agency_code", "province_code", "activity"),
+    "indicator_value": ("indicator_code", "province_code", "agency_code"),
+    "target": ("indicator_code", "project_code", "province_code", "revision"),
+}
+"""Key columns beside the period, in the order of the record key."""
+
+REQUIRED = {"progress": ("planned_pct", "actual_pct"), "indicator_value": (), "target": ("target",)}
+
+WEEK = dt.date(2026, 11, 14)
+"""1405-W35, the last week of most tests."""
+
+
+def week(back: int) -> dt.date:
+    """Return the Saturday `back` weeks before `WEEK`."""
+    return WEEK - dt.timedelta(weeks=back)
+
+
+@dataclass
+class Warehouse:
+    """One database, one dbt project; see the module."""
+
+    url: str
+    target: Path
+    snapshots: dict[str, int] = field(default_factory=dict)
+    is_seeded: bool = False
+
+    def connect(self) -> psycopg.Connection[Row]:
+        return psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
+
+    def source(
+        self,
+        source: str,
+        kind: str = "progress",
+        agency: str | None = None,
+        owed_from: dt.date | None = None,
+        due_hours: float | None = 10,
+        grace_hours: float = 0,
+        cadence: str = "weekly",
+        simulated: bool = True,
+        owed_to: dt.date | None = None,
+    ) -> None:
+        """Register a version of a source file."""
+        with self.connect() as connection:
+            connection.execute(
+                """
+                insert into raw.source (
+                    source, spec_sha256, valid_from, kind, title, agency_code, owner_name,
+                    owner_email, tier, is_simulated, cadence, due_hours, grace_hours, owed_from,
+                    owed_to, spec
+                )
+                values (%s, %s, clock_timestamp(), %s, 't', %s, 'o', 'o@example.org', 2, %s, %s,
+                        %s, %s, %s, %s, '{}')
+                """,
+                [
+                    source,
+                    secrets.token_hex(32),
+                    kind,
+                    agency or source.split("__")[0],
+                    simulated,
+                    cadence,
+                    due_hours if owed_from else None,
+                    grace_hours,
+                    owed_from,
+                    owed_to,
+                ],
+            )
+
+    def load(
+        self,
+        source: str,
+        kind: str,
+        rows: Sequence[Mapping[str, Any]],
+        received_at: dt.datetime,
+        quarantine: Sequence[Mapping[str, Any]] = (),
+    ) -> int:
+        """Store one load as the loader would; returns its number.
+
+        A row holds `period_start` (and `period_kind`, default week) and columns of the kind;
+        `retracted` marks a tombstone.
+        """
+        with self.connect() as connection, connection.transaction():
+            sha = secrets.token_hex(32)
+            snapshot = connection.execute(
+                "insert into raw.snapshot (source, sha256, byte_count, parts, received_at) "
+                "values (%s, %s, 1, '[]', %s) returning snapshot_id",
+                [source, sha, received_at],
+            ).fetchone()
+            assert snapshot is not None
+            total = len(rows)
+            loaded = connection.execute(
+                "insert into raw.load (source, snapshot_id, kind, spec_sha256, rules_version, "
+                "status, rows_read, rows_accepted, rows_quarantined, rows_unchanged, "
+                "rows_non_data, received_at) "
+                "values (%s, %s, %s, 'x', '1', 'loaded', %s, %s, 0, 0, 0, %s) returning load_id",
+                [source, snapshot["snapshot_id"], kind, total, total, received_at],
+            ).fetchone()
+            assert loaded is not None
+            load_id = int(loaded["load_id"])
+            for number, given in enumerate(rows, start=1):
+                self._record(connection, load_id, number, source, kind, given, received_at)
+            for number, item in enumerate(quarantine, start=1):
+                connection.execute(
+                    "insert into raw.quarantine (load_id, item_no, source, kind, scope, "
+                    "reason_code, locator, message, remedy, rule, period_kind, period_start, "
+                    "received_at) values (%s, %s, %s, %s, %s, 'test', 'a!A1', 'm', 'r', 'x/1', "
+                    "'week', %s, %s)",
+                    [
+                        load_id,
+                        number,
+                        source,
+                        kind,
+                        item["scope"],
+                        item["period_start"],
+                        received_at,
+                    ],
+                )
+        return load_id
+
+    def _record(
+        self,
+        connection: psycopg.Connection[Row],
+        load_id: int,
+        number: int,
+        source: str,
+        kind: str,
+        given: Mapping[str, Any],
+        received_at: dt.datetime,
+    ) -> None:
+        row = dict(given)
+        retracted = bool(row.pop("retracted", False))
+        row.setdefault("period_kind", "week")
+        for name in KEYS[kind]:
+            row.setdefault(name, 0 if name == "revision" else "")
+        if kind == "progress" and not row["agency_code"]:
+            row["agency_code"] = source.split("__")[0]
+        key = "|".join(
+            [f"{row['period_kind']}:{row['period_start']}", *(str(row[n]) for n in KEYS[kind])]
+        )
+        required = REQUIRED[kind]
+        lineage = {
+            name: [f"s!{name}{number}", str(value), name]
+            for name, value in row.items()
+            if value is not None and name not in ("period_kind",)
+        }
+        row |= {
+            "load_id": load_id,
+            "record_no": number,
+            "source": source,
+            "record_key": key,
+            "received_at": received_at,
+            "is_retracted": retracted,
+            "cells_required": len(required),
+            "cells_filled": sum(row.get(name) is not None for name in required),
+            "locator": f"s!A{number}",
+            "lineage": json.dumps(lineage),
+        }
+        names = ", ".join(row)
+        marks = ", ".join(["%s"] * len(row))
+        connection.execute(
+            f"insert into raw.{kind} ({names}) values ({marks})".encode(), list(row.values())
+        )
+
+    def night(
+        self,
+        as_of_week: dt.date = WEEK,
+        full: bool = False,
+        select: str | None = None,
+        finish: bool = True,
+    ) -> int:
+        """Build as the runner does: take in the new loads, run dbt, close the build."""
+        with self.connect() as connection:
+            build = connection.execute(
+                "insert into ops.build (as_of_week, is_full_refresh, code_sha256, "
+                "reference_sha256) values (%s, %s, 'c', 'r') returning build_id",
+                [as_of_week, full],
+            ).fetchone()
+            assert build is not None
+            build_id = int(build["build_id"])
+            connection.execute(
+                "insert into ops.build_load (build_id, load_id) select %s, l.load_id "
+                "from raw.load as l where l.status = 'loaded' and not exists ("
+                "select from ops.build_load as t join ops.build as b using (build_id) "
+                "where t.load_id = l.load_id and b.status = 'built')",
+                [build_id],
+            )
+        if not self.is_seeded:
+            self.dbt("seed")
+            self.is_seeded = True
+        arguments = ["--full-refresh"] if full else []
+        if select:
+            arguments += ["--select", *select.split()]
+        self.dbt(
+            "run",
+            "--vars",
+            json.dumps({"build_id": build_id, "as_of_week": as_of_week.isoformat()}),
+            *arguments,
+        )
+        with self.connect() as connection:
+            connection.execute(
+                "update ops.build set status = %s, finished_at = clock_timestamp() "
+                "where build_id = %s",
+                ["built" if finish else "failed", build_id],
+            )
+        return build_id
+
+    def dbt(self, *arguments: str) -> None:
+        """Run a dbt command; an AssertionError names the nodes that failed and why."""
+        parts = urlsplit(self.url)
+        project = PROJECT_ROOT / "dbt_project"
+        variables = {
+            **quiet_environment(),
+            "DBT_PG_HOST": parts.hostname or "",
+            "DBT_PG_PORT": str(parts.port),
+            "DBT_PG_USER": unquote(parts.username or ""),
+            "DBT_PG_PASSWORD": unquote(parts.password or ""),
+            "DBT_PG_DBNAME": parts.path.lstrip("/"),
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            result = dbtRunner().invoke(
+                [
+                    arguments[0],
+                    "--project-dir",
+                    str(project),
+                    "--profiles-dir",
+                    str(project),
+                    "--target-path",
+                    str(self.target),
+                    "--log-path",
+                    str(self.target),
+                    "--quiet",
+                    *arguments[1:],
+                ]
+            )
+        failed = [
+            f"{one.node.name}: {one.message}"
+            for one in getattr(result.result, "results", None) or []
+            if one.status in ("error", "fail")
+        ]
+        assert result.success, "\n".join(failed) or str(result.exception)
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        with self.connect() as connection:
+            return connection.execute(query.encode(), list(parameters)).fetchall()
+
+    def one(self, query: str, parameters: Sequence[Any] = ()) -> Row:
+        found = self.rows(query, parameters)
+        assert len(found) == 1, f"{len(found)} rows: {query}"
+        return found[0]
+
+    def mart(self, name: str) -> list[Row]:
+        """Return a mart whole, in the order of all its columns."""
+        return self.rows(f"select * from build.{name} as m order by m.*::text")
+
+
+@pytest.fixture(scope="session")
+def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One target folder a process: parsed once."""
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture(scope="module")
+def warehouse(database: Settings, dbt_target: Path) -> Iterator[Warehouse]:
+    """An empty, migrated database of this module's own."""
+    name = f"warehouse_{secrets.token_hex(6)}"
+    maintenance = admin_url(database, "postgres")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"create database {name} template payesh_template".encode())
+    try:
+        yield Warehouse(admin_url(database, name), dbt_target)
+    finally:
+        with psycopg.connect(maintenance, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)".encode())

@@ -145,9 +145,8 @@ class RawTable:
     """Candidate records of one snapshot before anything is typed.
 
     `columns` by field name of the kind; every Column has `height` values. `at` is the row's own
-    locator. `rows_read` = height + the counts of `non_data`; blank rows below the last filled one are
-    not read. `hidden` marks rows from hidden
-    rows, columns or sheets (trap X4).
+    locator. `rows_read` = height + the counts of `non_data`; blank rows below the last filled one
+    are not read. `hidden` marks rows from hidden rows, columns or sheets (trap X4).
     """
 
     height: int
@@ -167,7 +166,9 @@ class Records:
 
     accepted: typed frame in the column order of the raw table from `record_key` on (without
     load_id, record_no, source, received_at) plus `row` (UInt32, position in the RawTable);
-    quarantine: row and cell findings, `rows_refused` distinct rows among them.
+    quarantine: row and cell findings, `rows_refused` distinct rows among them;
+    refused: for each refused row what could be read of agency_code, province_code, period_kind
+    and period_start, beside `row`.
     """
 
     accepted: pl.DataFrame
@@ -176,3 +177,4 @@ class Records:
     rows_read: int
     non_data: dict[str, int]
     control_totals: list[ControlTotal]
+    refused: pl.DataFrame | None = None

@@ -39,7 +39,11 @@ def settle(
 ) -> PercentScale:
     """Reasons: `ambiguous-percent`, `mixed-percent-scale`, `percent-scale-contradicted`."""
     height = plain.len()
-    formatted = _shown_as_percent(number_format, is_number, height)
+    formatted = (
+        pl.repeat(False, height, eager=True)
+        if number_format is None
+        else shown_as_percent(number_format, is_number)
+    )
     size = plain.cast(pl.Float64, strict=False).abs()  # compared with 1 only, never stored
     unmarked = plain.is_not_null() & ~has_percent & ~formatted
     small = bool((unmarked & (size > 0) & (size <= 1)).fill_null(False).any())
@@ -73,12 +77,8 @@ def settle(
     return PercentScale(shift, reason)
 
 
-def _shown_as_percent(
-    number_format: pl.Series | None, is_number: pl.Series | None, height: int
-) -> pl.Series:
-    """Stored numbers that the sheet shows with a percent sign (not one inside quotes)."""
-    if number_format is None:
-        return pl.repeat(False, height, eager=True)
+def shown_as_percent(number_format: pl.Series, is_number: pl.Series | None) -> pl.Series:
+    """Boolean: stored numbers that the sheet shows with a percent sign (not one in quotes)."""
     bare = number_format.str.replace_all(r'"[^"]*"|\\.', "")
     shown = bare.str.contains("[%٪]").fill_null(False)
-    return shown if is_number is None else shown & is_number
+    return shown if is_number is None else shown & is_number.fill_null(False)

@@ -1,0 +1,750 @@
+"""The contract between a source file and raw: what is accepted, and what is refused and why.
+
+In: a `RawTable` (text with addresses), the layout and source file that it was read by, the code
+lists, the time of receipt. Out: `Records`: a typed frame in the column order of `raw.<kind>`,
+findings with address, raw text and remedy, and the balance
+
+    rows_read = accepted + rows_refused + sum(non_data)
+
+A fault in a key or in a compulsory field of the kind refuses its row; any other fault refuses its
+cell only, and the row's other cells live on. A refused row has exactly one finding of scope `row`,
+which names the row's further faults. Rows with one key: the same cells again are counted as
+`repeated`; the same values in other words refuse the later row (`duplicate-row`); different values
+refuse all of them (`conflicting-rows`), for none is known to be right.
+
+Numbers leave as Decimal(38, scale), rounded. Absent optional codes are ''. In `record_key` free
+text stands as its text key, so that two spellings of one activity are one record; `¦` replaces `|`.
+
+Run it on a file: `payesh source check FILE`; the tests: `pytest tests/unit/ingestion/
+test_contracts.py`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from ingestion.contracts.fields import FieldReading, ReadContext, dtype_of, read_field
+from ingestion.contracts.reasons import reason as look_up
+from ingestion.errors import IngestError
+from ingestion.normalise.calendar import TEHRAN
+from ingestion.normalise.codelists import CodeLists
+from ingestion.normalise.rules import no_reason, rule
+from ingestion.normalise.text import INVISIBLE, SPACES, key_series
+from ingestion.spec.kinds import KINDS, Kind, KindField, KindName
+from ingestion.spec.model import FieldMap, Layout, SourceSpec, WideColumn
+from ingestion.table import Column, Finding, NonData, RawTable, Records
+
+log = logging.getLogger(__name__)
+
+# kinds whose periods may lie ahead: plans, budgets, invitations
+_AHEAD: Final[frozenset[KindName]] = frozenset({"target", "funding", "meeting"})
+# days that have happened once they are reported
+_PAST: Final = frozenset(
+    {"reported_at", "event_date", "anchor_date", "held_on", "minuted_at", "rated_on", "opened_at"}
+    | {"closed_at"}
+)
+# clocks of agencies run ahead by less than this
+_CLOCK_SKEW: Final = dt.timedelta(days=1)
+_CONSTANT: Final = FieldMap(value="")
+# reasons that another rule than the reading of the field's type gives
+_RULE_OF_REASON: Final = {
+    "error-value": "error-value",
+    "formula-without-value": "error-value",
+    "not-applicable": "blank",
+    "not-reported": "blank",
+    "withheld": "blank",
+    "out-of-range": "domain",
+    "missing-key": "key",
+    "one-subject": "key",
+    "duplicate-row": "duplicate",
+    "conflicting-rows": "duplicate",
+}
+# as many addresses of conflicting rows as a message bears
+_MAX_ADDRESSES: Final = 5
+
+
+@dataclass
+class _Field:
+    """A field of the kind with its column as read.
+
+    `column` is None when nothing delivers the field; `is_mapped` tells a column of the file from a
+    constant of the source file.
+    """
+
+    field: KindField
+    column: Column | None
+    reading: FieldReading
+    is_mapped: bool = False
+
+    def header(self, row: int) -> str | None:
+        """The column title above the cell of this row."""
+        if self.column is None:
+            return None
+        headers = self.column.headers
+        return self.column.header if headers is None else headers[row]
+
+
+def judge(
+    table: RawTable,
+    layout: Layout,
+    spec: SourceSpec,
+    code_lists: CodeLists,
+    received_at: dt.datetime,
+) -> Records:
+    """Type and judge every candidate row; `received_at` must carry its zone.
+
+    Raises IngestError for faults of the source file itself, which no row can be blamed for:
+    `unknown-agency` or `unknown-province` in its head, `missing-code-list`.
+    """
+    if received_at.tzinfo is None:
+        raise ValueError("received_at must carry its time zone")
+    kind = KINDS[spec.kind]
+    fields = _read_all(table, layout, spec, code_lists, kind, received_at)
+    _refuse_the_future(fields, kind, received_at)
+    _refuse_foreign_provinces(fields, spec, code_lists)
+    _refuse_reversed_times(fields)
+    one_subject = _subject_fault(fields, kind, table.height)
+    faults = _key_faults(fields, kind, one_subject, table.height)
+    frame = _typed(table, layout, kind, fields)
+    refused_as, repeated, twins = _duplicates(frame, fields, faults.is_null(), table.height)
+    faults = pl.select(pl.coalesce(faults, refused_as).alias("fault")).to_series()
+    is_refused = faults.is_not_null()
+    is_accepted = ~is_refused & ~repeated
+    findings = [*table.findings, *_remarks(table, fields)]
+    findings += _row_findings(table, fields, faults, twins)
+    findings += _cell_findings(fields, is_accepted)
+    non_data = _counted(table.non_data)
+    if repeated.any():
+        non_data["repeated"] = non_data.get("repeated", 0) + int(repeated.sum())
+    rows_refused = int(is_refused.sum())
+    accepted = frame.filter(is_accepted)
+    rows_read = table.height + sum(_counted(table.non_data).values())
+    if rows_read != accepted.height + rows_refused + sum(non_data.values()):
+        raise AssertionError(f"{spec.source}: {rows_read} rows read do not balance")
+    return Records(
+        accepted=accepted,
+        findings=findings,
+        rows_refused=rows_refused,
+        rows_read=rows_read,
+        non_data=non_data,
+        control_totals=table.control_totals,
+        refused=_as_far_as_read(fields, is_refused),
+    )
+
+
+# ------------------------------------------------------------------------------ reading
+
+
+def _read_all(
+    table: RawTable,
+    layout: Layout,
+    spec: SourceSpec,
+    code_lists: CodeLists,
+    kind: Kind,
+    received_at: dt.datetime,
+) -> dict[str, _Field]:
+    """Every field of the kind, period first: codes are looked up as valid on its first day."""
+    slices = _slices(table, layout)
+    context = ReadContext(
+        day=None,
+        code_lists=code_lists,
+        default_period=kind.period_kinds[0],
+        is_plan=kind.name == "target",
+    )
+    read: dict[str, _Field] = {}
+    for field in kind.fields:
+        column = table.columns.get(field.name)
+        is_mapped = column is not None
+        setting = layout.fields.get(field.name, _CONSTANT)
+        if column is None:
+            column = _constant(field, setting, spec, kind, layout, table, slices)
+        if column is None:
+            read[field.name] = _Field(field, None, _nothing(field, table.height))
+            continue
+        if slices and layout.unpivot is not None and field.name == layout.unpivot.into:
+            reading = _read_slices(field, column, setting, slices, context)
+        else:
+            reading = read_field(field, column, setting, context)
+        if not is_mapped:
+            _check_head(field, column, reading, spec)
+        if field.type == "period":
+            reading = _allowed_periods(reading, kind)
+        read[field.name] = _Field(field, column, reading, is_mapped)
+        if field.type == "period":
+            # a code whose period cannot be read is judged as of today
+            today = received_at.astimezone(TEHRAN).date()
+            day = reading.value.fill_null(today)
+            context = ReadContext(day, code_lists, context.default_period, context.is_plan)
+    return read
+
+
+def _slices(table: RawTable, layout: Layout) -> list[tuple[pl.Series, WideColumn]]:
+    """For an unpivoted table: the rows (positions) that came from each wide column.
+
+    A wide column is recognised by the constants that it sets; they stand in the table verbatim.
+    """
+    if layout.unpivot is None or table.height == 0:
+        return []
+    slices = []
+    for wide in layout.unpivot.columns:
+        mask = pl.repeat(True, table.height, eager=True)
+        for name, text in wide.set.items():
+            if name in table.columns:
+                mask = mask & (table.columns[name].text == text).fill_null(False)
+        slices.append((mask.arg_true(), wide))
+    return slices
+
+
+def _read_slices(
+    field: KindField,
+    column: Column,
+    setting: FieldMap,
+    slices: Sequence[tuple[pl.Series, WideColumn]],
+    context: ReadContext,
+) -> FieldReading:
+    """The unpivoted field: each wide column is a column of its own, with its scale and unit."""
+    height = column.text.len()
+    rest = pl.repeat(True, height, eager=True)
+    parts: list[tuple[pl.Series, FieldMap]] = []
+    for at, wide in slices:
+        own = {"percent_scale": wide.percent_scale, "unit": wide.unit}
+        parts.append((at, setting.model_copy(update=own)))
+        rest = rest.clone().scatter(at, False)
+    parts.append((rest.arg_true(), setting))
+    read = [
+        (at, read_field(field, _part(column, at), own, context)) for at, own in parts if at.len()
+    ]
+    order = pl.concat([at.cast(pl.UInt32) for at, _ in read]).arg_sort()
+
+    def joined(series: list[pl.Series]) -> pl.Series:
+        return pl.concat([part.rename("part") for part in series]).gather(order)
+
+    return FieldReading(
+        value=joined([part.value for _, part in read]),
+        reason=joined([part.reason for _, part in read]),
+        detail=joined(
+            [no_reason(p.value.len()) if p.detail is None else p.detail for _, p in read]
+        ),
+        rule=read[0][1].rule,
+        mixed=joined(
+            [
+                pl.repeat(False, p.value.len(), eager=True) if p.mixed is None else p.mixed
+                for _, p in read
+            ]
+        ),
+    )
+
+
+def _part(column: Column, at: pl.Series) -> Column:
+    return Column(
+        text=column.text.gather(at),
+        at=column.at.gather(at),
+        kind=None if column.kind is None else column.kind.gather(at),
+        number_format=None if column.number_format is None else column.number_format.gather(at),
+    )
+
+
+def _constant(
+    field: KindField,
+    setting: FieldMap,
+    spec: SourceSpec,
+    kind: Kind,
+    layout: Layout,
+    table: RawTable,
+    slices: Sequence[tuple[pl.Series, WideColumn]],
+) -> Column | None:
+    """What the source file itself says of a field that no column delivers."""
+    text: str | None = None
+    if setting.value not in (None, ""):
+        text = str(setting.value)
+    elif field.name == "province":
+        text = spec.province
+    elif field.name == "agency":
+        alone = kind.name == "funding" and "province" not in table.columns and not spec.province
+        text = spec.agency if field.required or alone else None
+    elif field.name == "unit" and kind.name == "indicator_value":
+        return _units(layout, table, slices)
+    if text is None:
+        return None
+    return Column(_repeated(text, table.height), _repeated("", table.height))
+
+
+def _units(
+    layout: Layout, table: RawTable, slices: Sequence[tuple[pl.Series, WideColumn]]
+) -> Column | None:
+    """The declared units of an indicator's values, kept beside them."""
+    value = layout.fields.get("value")
+    texts = _repeated(None if value is None else value.unit, table.height)
+    for at, wide in slices:
+        if wide.unit is not None:
+            texts = texts.clone().scatter(at, wide.unit)
+    if texts.null_count() == table.height:
+        return None
+    return Column(texts, _repeated("", table.height))
+
+
+def _repeated(text: str | None, height: int) -> pl.Series:
+    return pl.Series("text", [text], dtype=pl.Utf8).new_from_index(0, height)
+
+
+def _nothing(field: KindField, height: int) -> FieldReading:
+    empty = pl.Series("value", [None], dtype=dtype_of(field)).new_from_index(0, height)
+    return FieldReading(empty, no_reason(height), None, rule("source"))
+
+
+def _check_head(field: KindField, column: Column, reading: FieldReading, spec: SourceSpec) -> None:
+    """A constant of the source file that is no code at all is the source file's fault."""
+    if field.type != "code" or field.code_list is None or reading.reason.len() == 0:
+        return
+    said = column.text[0]
+    if reading.reason[0] == f"unknown-{field.code_list}":
+        hint = "" if reading.detail is None or reading.detail[0] is None else reading.detail[0]
+        raise IngestError(
+            f"unknown-{field.code_list}",
+            f"The source file names the {field.name} '{said}', which no code list has. {hint}",
+            f"Correct it in {spec.source}.yml, or add it to {field.code_list}.csv.",
+            f"{spec.source}.yml",
+        )
+
+
+def _allowed_periods(reading: FieldReading, kind: Kind) -> FieldReading:
+    """Refuses period kinds that the record kind does not have (a weekly record by the year)."""
+    if reading.period_kind is None:
+        return reading
+    wrong = (~reading.period_kind.is_in(list(kind.period_kinds))).fill_null(False)
+    if not wrong.any():
+        return reading
+    parts = pl.select(
+        pl.when(~wrong).then(reading.value).alias("value"),
+        pl.when(wrong).then(pl.lit("not-a-period")).otherwise(reading.reason).alias("reason"),
+        pl.when(~wrong).then(reading.period_kind).alias("kind"),
+    )
+    return FieldReading(
+        parts["value"], parts["reason"], reading.detail, reading.rule, parts["kind"]
+    )
+
+
+# ------------------------------------------------------------------------------ judging
+
+
+def _refuse(item: _Field, mask: pl.Series, code: str, rule_name: str) -> None:
+    """Cells under `mask` that were read become null for the reason `code`."""
+    mask = mask.fill_null(False) & item.reading.value.is_not_null()
+    if not mask.any():
+        return
+    parts = pl.select(
+        pl.when(~mask).then(item.reading.value).alias("value"),
+        pl.when(mask).then(pl.lit(code)).otherwise(item.reading.reason).alias("reason"),
+    )
+    item.reading = FieldReading(
+        parts["value"],
+        parts["reason"],
+        item.reading.detail,
+        rule(rule_name),
+        item.reading.period_kind,
+        item.reading.mixed,
+    )
+
+
+def _refuse_the_future(fields: dict[str, _Field], kind: Kind, received_at: dt.datetime) -> None:
+    """Nothing has happened in a period that has not begun (trap D24)."""
+    today = received_at.astimezone(TEHRAN).date()
+    if kind.name not in _AHEAD:
+        period = fields["period"]
+        _refuse(period, period.reading.value > today, "future-period", "future")
+    for name, item in fields.items():
+        if name not in _PAST:
+            continue
+        limit: dt.date | dt.datetime = today + _CLOCK_SKEW
+        if item.field.type == "instant":
+            limit = received_at.astimezone(dt.UTC) + _CLOCK_SKEW
+        _refuse(item, item.reading.value > limit, "future-dated", "future")
+
+
+def _refuse_foreign_provinces(
+    fields: dict[str, _Field], spec: SourceSpec, code_lists: CodeLists
+) -> None:
+    """A province's own file with a row of another province: content and sender differ (S6)."""
+    item = fields.get("province")
+    if item is None or spec.province is None or not item.is_mapped:
+        return
+    own = code_lists.get("province").match(
+        pl.Series("p", [spec.province]), pl.Series("d", [None], dtype=pl.Date)
+    )
+    if own.value[0] is None:
+        raise IngestError(
+            "unknown-province",
+            f"The source file names the province '{spec.province}', which no code list has.",
+            f"Correct it in {spec.source}.yml.",
+            f"{spec.source}.yml",
+        )
+    _refuse(item, item.reading.value != own.value[0], "foreign-province", "source")
+
+
+def _refuse_reversed_times(fields: dict[str, _Field]) -> None:
+    """What closed before it opened has a wrong day, and which of the two is unknown: the later
+    event is the one that is refused (traps D7, D24)."""
+    opened, closed = fields.get("opened_at"), fields.get("closed_at")
+    if opened is None or closed is None:
+        return
+    reversed_ = closed.reading.value < opened.reading.value
+    _refuse(closed, reversed_, "closed-before-opened", "domain")
+
+
+def _subject_fault(fields: dict[str, _Field], kind: Kind, height: int) -> pl.Series:
+    """A target belongs to an indicator or to a project, never to both or neither."""
+    if kind.name != "target":
+        return no_reason(height)
+    indicator, project = fields["indicator"].reading, fields["project"].reading
+    readable = indicator.reason.is_null() & project.reason.is_null()
+    wrong = readable & (indicator.value.is_null() == project.value.is_null())
+    return pl.select(pl.when(wrong).then(pl.lit("one-subject")).alias("fault")).to_series()
+
+
+def _key_faults(
+    fields: dict[str, _Field], kind: Kind, one_subject: pl.Series, height: int
+) -> pl.Series:
+    """Utf8 `field:reason` of the first fault that refuses each row, null where none does."""
+    faults: list[pl.Expr | pl.Series] = []
+    for field in kind.fields:
+        if not (field.is_key or field.required):
+            continue
+        reading = fields[field.name].reading
+        code = pl.lit(reading.reason)
+        if field.required:
+            missing = reading.value.is_null() & reading.reason.is_null()
+            code = pl.when(pl.lit(missing)).then(pl.lit("missing-key")).otherwise(code)
+        faults.append(pl.concat_str(pl.lit(f"{field.name}:"), code))
+    faults.append(pl.concat_str(pl.lit(":"), pl.lit(one_subject)))
+    frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True)})
+    return frame.select(pl.coalesce(faults).alias("fault")).to_series()
+
+
+def _duplicates(
+    frame: pl.DataFrame, fields: dict[str, _Field], is_sound: pl.Series, height: int
+) -> tuple[pl.Series, pl.Series, dict[int, str]]:
+    """Rows that share a key.
+
+    (faults as `:duplicate-row` or `:conflicting-rows`, Boolean of repeated rows, for each refused
+    row where the rows of its key stand).
+    """
+    fault, repeated = no_reason(height), pl.repeat(False, height, eager=True)
+    sound = frame.filter(is_sound)
+    twice = sound.filter(sound["record_key"].is_duplicated())
+    if twice.height == 0:
+        return fault, repeated, {}
+    # where a cell stood and when it was reported do not change what the row says
+    aside = {"row", "locator", "lineage", "is_hidden", "reported_at", "cells_filled"}
+    values = [name for name in frame.columns if name not in aside]
+    at = twice["row"]
+    raw = pl.DataFrame(
+        {
+            f"raw_{name}": item.column.text.gather(at)
+            for name, item in fields.items()
+            if item.column is not None
+        }
+    )
+    groups = (
+        pl.concat(
+            [twice.select("row", "record_key", pl.struct(values).alias("says")), raw],
+            how="horizontal",
+        )
+        .with_columns(pl.struct(raw.columns).alias("raw"))
+        .with_columns(
+            (pl.col("says").n_unique().over("record_key") > 1).alias("conflicts"),
+            (pl.col("row") == pl.col("row").min().over("record_key")).alias("is_first"),
+        )
+    )
+    first = groups.filter("is_first").select("record_key", pl.col("raw").alias("first_raw"))
+    groups = groups.join(first, on="record_key", how="left", maintain_order="left")
+    verdict = groups.select(
+        "row",
+        pl.when("conflicts")
+        .then(pl.lit(":conflicting-rows"))
+        .when(~pl.col("is_first") & (pl.col("raw") != pl.col("first_raw")))
+        .then(pl.lit(":duplicate-row"))
+        .alias("fault"),
+        (~pl.col("conflicts") & ~pl.col("is_first") & (pl.col("raw") == pl.col("first_raw"))).alias(
+            "repeated"
+        ),
+    )
+    rows = verdict["row"]
+    places = twice.group_by("record_key").agg(pl.col("locator").head(_MAX_ADDRESSES))
+    by_key = dict(places.select("record_key", pl.col("locator").list.join(", ")).iter_rows())
+    refused = twice.filter(verdict["fault"].is_not_null()).select("row", "record_key")
+    return (
+        fault.clone().scatter(rows, verdict["fault"]),
+        repeated.clone().scatter(rows, verdict["repeated"]),
+        {row: f"the key {name} at {by_key[name]}" for row, name in refused.iter_rows()},
+    )
+
+
+# ------------------------------------------------------------------------------ typing
+
+
+def _typed(table: RawTable, layout: Layout, kind: Kind, fields: dict[str, _Field]) -> pl.DataFrame:
+    """All rows, sound or not, in the column order of raw from `record_key` on, then `row`."""
+    period = fields["period"].reading
+    period_kind = period.period_kind
+    if period_kind is None:
+        period_kind = no_reason(table.height)
+    required, filled = _completeness(layout, kind, fields, table.height)
+    hidden = table.hidden
+    if hidden is None:
+        hidden = pl.repeat(False, table.height, eager=True)
+    columns: dict[str, pl.Series] = {
+        "record_key": _record_key(kind, fields, period_kind),
+        "period_kind": period_kind,
+        "period_start": period.value,
+        "reported_at": fields["reported_at"].reading.value,
+        "is_retracted": pl.repeat(False, table.height, eager=True),
+        "is_hidden": hidden,
+        "cells_required": pl.repeat(required, table.height, dtype=pl.Int16, eager=True),
+        "cells_filled": filled,
+        "locator": table.at,
+        "lineage": _lineage(fields, table.height),
+    }
+    for field in kind.fields:
+        if field.column not in columns:
+            columns[field.column] = _stored(field, fields[field.name].reading.value)
+    columns["row"] = pl.int_range(table.height, dtype=pl.UInt32, eager=True)
+    return pl.DataFrame({name: series.rename(name) for name, series in columns.items()})
+
+
+def _stored(field: KindField, value: pl.Series) -> pl.Series:
+    """The value as the raw table wants it: optional codes and key texts '' when absent."""
+    if field.name == "revision":
+        return value.fill_null(0)
+    absent_is_empty = field.type in ("code", "text") and (
+        field.is_key or field.code_list is not None
+    )
+    return value.fill_null("") if absent_is_empty else value
+
+
+def _record_key(kind: Kind, fields: dict[str, _Field], period_kind: pl.Series) -> pl.Series:
+    """Key values joined by '|' in the order of the kind, the period as `<kind>:<day>`."""
+    parts: list[pl.Expr] = []
+    for field in kind.key_fields:
+        value = _stored(field, fields[field.name].reading.value)
+        if field.type == "period":
+            part = pl.concat_str(pl.lit(period_kind), pl.lit(":"), pl.lit(value.cast(pl.Utf8)))
+        elif field.type == "text":
+            part = pl.lit(key_series(value).str.replace_all("|", "¦", literal=True))
+        elif field.type == "code":
+            part = pl.lit(value.str.replace_all("|", "¦", literal=True))
+        else:
+            part = pl.lit(value.cast(pl.Utf8))
+        parts.append(part.fill_null(""))
+    frame = pl.DataFrame({"row": pl.repeat(0, period_kind.len(), eager=True)})
+    return frame.select(pl.concat_str(parts, separator="|").alias("record_key")).to_series()
+
+
+def _completeness(
+    layout: Layout, kind: Kind, fields: dict[str, _Field], height: int
+) -> tuple[int, pl.Series]:
+    """Compulsory cells a row, and how many of them each row fills.
+
+    Compulsory are the kind's own and those that the layout marks as required; a field that the
+    layout does not even map stays compulsory, and empty.
+    """
+    marked = {name for name, setting in layout.fields.items() if setting.required}
+    names = [field.name for field in kind.fields if field.name in {*kind.compulsory, *marked}]
+    filled = pl.repeat(0, height, dtype=pl.Int16, eager=True)
+    for name in names:
+        filled = filled + fields[name].reading.value.is_not_null().cast(pl.Int16)
+    return len(names), filled
+
+
+def _lineage(fields: dict[str, _Field], height: int) -> pl.Series:
+    """JSON text a row: {"<field>": [address, raw text, header]} for every column of the file."""
+    members: list[pl.Expr] = []
+    for name, item in fields.items():
+        column = item.column
+        if column is None or not item.is_mapped:
+            continue  # a constant of the source file stands in no cell
+        headers = _repeated(column.header, height) if column.headers is None else column.headers
+        raw = column.text
+        if raw.str.contains("\x00", literal=True).any():
+            # jsonb has no NUL; the picture of one stands in
+            raw = raw.str.replace_all("\x00", "\u2400", literal=True)
+        members.append(pl.concat_list(pl.lit(column.at), pl.lit(raw), pl.lit(headers)).alias(name))
+    if not members or height == 0:
+        return _repeated("{}", height)
+    frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True)})
+    return frame.select(pl.struct(members).struct.json_encode().alias("lineage")).to_series()
+
+
+# ------------------------------------------------------------------------------ findings
+
+
+def _row_findings(
+    table: RawTable, fields: dict[str, _Field], faults: pl.Series, twins: dict[int, str]
+) -> list[Finding]:
+    """One finding a refused row, at the cell that refused it, naming its further faults."""
+    found = []
+    for row in faults.is_not_null().arg_true().to_list():
+        name, _, code = str(faults[row]).partition(":")
+        item = fields.get(name)
+        others = [
+            f"{other}: {fields[other].reading.reason[row]}"
+            for other in fields
+            if other != name and fields[other].reading.reason[row] is not None
+        ]
+        further = f"also {', '.join(others)}" if others else ""
+        if item is not None and item.column is not None:
+            found.append(_of_cell("row", item, row, code, further, table.at[row]))
+            continue
+        # the row as a whole, or a key that no column and no constant gives
+        further = "; ".join(part for part in (twins.get(row), further) if part)
+        rule_name = rule(_RULE_OF_REASON[code])
+        found.append(
+            _finding("row", code, table.at[row], rule_name, name or None, row=row, further=further)
+        )
+    return found
+
+
+def _cell_findings(fields: dict[str, _Field], is_accepted: pl.Series) -> list[Finding]:
+    """One finding for each refused cell of an accepted row."""
+    found = []
+    for item in fields.values():
+        if item.column is None:
+            continue
+        refused = (item.reading.reason.is_not_null() & is_accepted).arg_true()
+        for row in refused.to_list():
+            code = str(item.reading.reason[row])
+            found.append(_of_cell("cell", item, row, code, "", ""))
+    return found
+
+
+def _of_cell(scope: str, item: _Field, row: int, code: str, further: str, row_at: str) -> Finding:
+    column = item.column
+    if column is None:
+        raise ValueError(f"the field '{item.field.name}' has no column to point at")
+    detail = None if item.reading.detail is None else item.reading.detail[row]
+    rule_name = rule(_RULE_OF_REASON[code]) if code in _RULE_OF_REASON else item.reading.rule
+    return _finding(
+        scope,
+        code,
+        column.at[row] or row_at,
+        rule_name,
+        field=item.field.name,
+        header=item.header(row),
+        raw_text=column.text[row],
+        row=row,
+        further="; ".join(part for part in (detail, further) if part),
+    )
+
+
+def _finding(
+    scope: str,
+    code: str,
+    locator: str,
+    rule_name: str,
+    field: str | None = None,
+    *,
+    header: str | None = None,
+    raw_text: str | None = None,
+    row: int | None = None,
+    further: str = "",
+) -> Finding:
+    """A finding in the words of `reasons`, with what is particular to it behind."""
+    known = look_up(code)
+    message = known.message.format(
+        field=field or "", raw="" if raw_text is None else raw_text, detail=further
+    )
+    if further and "{detail}" not in known.message:
+        message = f"{message} ({further})"
+    return Finding(
+        scope=scope,
+        reason_code=code,
+        locator=locator,
+        message=f"{message[:1].upper()}{message[1:]}." if field is None else f"{message}.",
+        remedy=known.remedy,
+        rule=rule_name,
+        field=field,
+        header=header,
+        raw_text=raw_text,
+        row=row,
+    )
+
+
+def _remarks(table: RawTable, fields: dict[str, _Field]) -> list[Finding]:
+    """What is worth a look though nothing was refused: one finding a column or file."""
+    found = []
+    for name, item in fields.items():
+        if item.column is None:
+            continue
+        _log_trimmed(name, item.column)
+        if item.reading.mixed is None or not item.reading.mixed.any():
+            continue
+        at = item.reading.mixed.arg_true()
+        first = item.column.at[int(at[0])]
+        found.append(
+            _finding(
+                "file",
+                "mixed-digits",
+                first,
+                rule("mixed-digits"),
+                field=name,
+                header=item.header(int(at[0])),
+                raw_text=item.column.text[int(at[0])],
+                further=f"{at.len()} cells, the first at {first}",
+            )
+        )
+    noted = {finding.reason_code for finding in table.findings}
+    if table.hidden is not None and table.hidden.any() and "hidden-rows" not in noted:
+        first = table.at[int(table.hidden.arg_true()[0])]
+        found.append(
+            _finding(
+                "file",
+                "hidden-rows",
+                first,
+                rule("source"),
+                further=f"{int(table.hidden.sum())} rows, the first at {first}",
+            )
+        )
+    return found
+
+
+def _log_trimmed(name: str, column: Column) -> None:
+    """Spaces around cells are dropped without a finding, but counted in the log (trap T7)."""
+    trimmed = int((column.text.str.strip_chars(SPACES + INVISIBLE) != column.text).sum() or 0)
+    if trimmed:
+        log.info("%s: spaces or marks around %d cells were left out", name, trimmed)
+
+
+def _as_far_as_read(fields: dict[str, _Field], is_refused: pl.Series) -> pl.DataFrame:
+    """Who and when of the refused rows, as far as these cells could be read."""
+    rows = is_refused.arg_true()
+
+    def value(name: str, dtype: pl.DataType) -> pl.Series:
+        item = fields.get(name)
+        if item is None:
+            return pl.Series(name, [None], dtype=dtype).new_from_index(0, rows.len())
+        return item.reading.value.gather(rows)
+
+    period_kind = fields["period"].reading.period_kind
+    return pl.DataFrame(
+        {
+            "row": rows.cast(pl.UInt32),
+            "agency_code": value("agency", pl.Utf8()),
+            "province_code": value("province", pl.Utf8()),
+            "period_kind": no_reason(rows.len())
+            if period_kind is None
+            else period_kind.gather(rows),
+            "period_start": value("period", pl.Date()),
+        }
+    )
+
+
+def _counted(non_data: Sequence[NonData]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for entry in non_data:
+        counts[entry.reason] = counts.get(entry.reason, 0) + entry.count
+    return counts

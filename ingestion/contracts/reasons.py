@@ -1,0 +1,391 @@
+"""Every reason for which a file, a row or a cell is refused or remarked upon, listed once.
+
+In: nothing. Out: `REASONS`, by code, with the sentence for the person who has to act and the
+remedy, in English and Persian; `reason(code)`. Readers and layouts raise their own sentences; the
+entries here give their codes a meaning in both languages for exports.
+
+Templates know {field}, {raw} (the raw text as it stands) and {detail}.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What a reason code means and what to do about it."""
+
+    code: str
+    message: str
+    remedy: str
+    message_fa: str
+    remedy_fa: str
+
+
+_CORRECT: Final = "Correct the cell at its source and send the file again."
+_CORRECT_FA: Final = "خانه را در مبدأ اصلاح و فایل را دوباره ارسال کنید."
+
+_CELLS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
+    (
+        "not-a-number",
+        "{field} '{raw}' is not a number",
+        "Write digits only; put words into the note.",
+        "«{raw}» عدد نیست",
+        "فقط رقم بنویسید و توضیح را در ستون یادداشت بیاورید.",
+    ),
+    (
+        "ambiguous-number",
+        "{field} '{raw}' can be read as different numbers",
+        "Write the decimal mark as '.' or '٫', or declare decimal_mark in the source file.",
+        "«{raw}» را به بیش از یک عدد می‌توان خواند",
+        "ممیز را با «٫» بنویسید.",
+    ),
+    (
+        "not-an-integer",
+        "{field} '{raw}' is not a whole number",
+        _CORRECT,
+        "«{raw}» عدد صحیح نیست",
+        _CORRECT_FA,
+    ),
+    (
+        "number-too-large",
+        "{field} '{raw}' has more digits than the field can hold",
+        "Check the figure and its unit.",
+        "«{raw}» بیش از ظرفیت ستون رقم دارد",
+        "رقم و واحد آن را بررسی کنید.",
+    ),
+    (
+        "unexpected-percent-sign",
+        "{field} '{raw}' is shown as a percentage, but the field is a plain number",
+        "Declare percent_scale for the field in the source file, or remove the sign.",
+        "«{raw}» درصد نشان داده شده، ولی این ستون درصد نیست",
+        "علامت درصد را بردارید.",
+    ),
+    (
+        "ambiguous-percent",
+        "{field} '{raw}' may be a percentage or a fraction: no value of the column exceeds 1",
+        "Declare percent_scale (percent or fraction) in the source file.",
+        "معلوم نیست «{raw}» درصد است یا کسر واحد",
+        "مقیاس ستون (درصد یا کسر) را اعلام کنید.",
+    ),
+    (
+        "mixed-percent-scale",
+        "{field} '{raw}' stands in a column with values both up to 1 and above 1",
+        "Send the whole column on one scale, 0-100 or 0-1.",
+        "در ستون «{raw}» درصد و کسر واحد با هم آمده‌اند",
+        "همه ستون را با یک مقیاس بفرستید.",
+    ),
+    (
+        "percent-scale-contradicted",
+        "{field} '{raw}' is above 1, but the source file declares fractions",
+        "Correct percent_scale in the source file, or the column.",
+        "«{raw}» بزرگ‌تر از ۱ است، ولی ستون کسر واحد اعلام شده",
+        "مقیاس اعلام‌شده یا ستون را اصلاح کنید.",
+    ),
+    (
+        "unit-not-declared",
+        "{field} '{raw}' has no unit: rial or toman, thousands or millions?",
+        "Declare the unit of the field in the source file.",
+        "واحد «{raw}» معلوم نیست",
+        "واحد ستون (ریال، تومان، میلیون ریال) را اعلام کنید.",
+    ),
+    (
+        "unit-mismatch",
+        "{field} '{raw}' names another unit than the declared one",
+        "Use the declared unit in every cell.",
+        "واحد «{raw}» با واحد اعلام‌شده ستون یکی نیست",
+        "همه خانه‌ها را با واحد اعلام‌شده بنویسید.",
+    ),
+    (
+        "out-of-range",
+        "{field} '{raw}' is outside the values that the field may have",
+        _CORRECT,
+        "«{raw}» بیرون از دامنه مجاز این ستون است",
+        _CORRECT_FA,
+    ),
+    (
+        "error-value",
+        "{field} holds the spreadsheet error {raw}",
+        "Repair the formula and save the workbook with its values.",
+        "خانه خطای {raw} دارد",
+        "فرمول را درست و فایل را دوباره ذخیره کنید.",
+    ),
+    (
+        "formula-without-value",
+        "{field} holds a formula whose value was never computed: {raw}",
+        "Open the workbook in a spreadsheet program, recalculate and save.",
+        "مقدار فرمول این خانه محاسبه نشده است: {raw}",
+        "فایل را در نرم‌افزار صفحه‌گسترده باز، محاسبه و ذخیره کنید.",
+    ),
+    (
+        "not-applicable",
+        "{field} '{raw}': the agency says that there is no such value",
+        "Nothing to do, or declare the word under blank_words.",
+        "«{raw}»: موضوعیت ندارد",
+        "اقدامی لازم نیست.",
+    ),
+    (
+        "not-reported",
+        "{field} '{raw}': the agency does not know or report the value",
+        "Ask the agency for the value.",
+        "«{raw}»: مقدار گزارش نشده است",
+        "مقدار را اعلام کنید.",
+    ),
+    (
+        "withheld",
+        "{field} '{raw}': the agency withholds the value",
+        "Ask the agency whether the value may be used.",
+        "«{raw}»: دستگاه مقدار را منتشر نمی‌کند",
+        "درباره امکان ارائه مقدار پاسخ دهید.",
+    ),
+    (
+        "not-a-boolean",
+        "{field} '{raw}' is neither a yes nor a no",
+        "Write بله or خیر, or declare true_words and false_words in the source file.",
+        "«{raw}» نه بله است و نه خیر",
+        "«بله» یا «خیر» بنویسید.",
+    ),
+    (
+        "not-json",
+        "{field} '{raw}' is not a valid JSON value",
+        "Correct the value at its source.",
+        "«{raw}» ساختار JSON معتبر ندارد",
+        _CORRECT_FA,
+    ),
+    (
+        "not-a-date",
+        "{field} '{raw}' is not a date in a known form",
+        "Write dates like 1405/08/23.",
+        "«{raw}» تاریخ نیست",
+        "تاریخ را مانند ۱۴۰۵/۰۸/۲۳ بنویسید.",
+    ),
+    (
+        "invalid-date",
+        "{field} '{raw}' is a day that the calendar does not have",
+        _CORRECT,
+        "چنین روزی در تقویم نیست: «{raw}»",
+        _CORRECT_FA,
+    ),
+    (
+        "missing-year",
+        "{field} '{raw}' has no year",
+        "Write the date with its year, like 1405/08/23.",
+        "«{raw}» سال ندارد",
+        "تاریخ را همراه سال بنویسید.",
+    ),
+    (
+        "ambiguous-date",
+        "{field} '{raw}' leaves open which number is the year, the month or the day",
+        "Write the year first and with four digits, like 1405/08/23.",
+        "معلوم نیست در «{raw}» کدام عدد سال، ماه یا روز است",
+        "نخست سال را چهار رقمی بنویسید.",
+    ),
+    (
+        "ambiguous-calendar",
+        "{field} '{raw}' may be a Jalali or a lunar year",
+        "Declare the calendar of the field in the source file.",
+        "معلوم نیست «{raw}» شمسی است یا قمری",
+        "تقویم ستون را اعلام کنید.",
+    ),
+    (
+        "calendar-mismatch",
+        "{field} '{raw}' is written in another calendar than the declared one",
+        "Use the declared calendar in the whole column.",
+        "تقویم «{raw}» با تقویم اعلام‌شده ستون یکی نیست",
+        "همه ستون را با تقویم اعلام‌شده بنویسید.",
+    ),
+    (
+        "unformatted-serial",
+        "{field} '{raw}' is a bare number where a date is due",
+        "Format the cell as a date, or write the date as text.",
+        "به جای تاریخ، عدد خام «{raw}» آمده است",
+        "قالب خانه را تاریخ کنید.",
+    ),
+    (
+        "zero-date",
+        "{field} '{raw}' stands for no date at all",
+        "Leave the cell empty when there is no date.",
+        "«{raw}» تاریخ واقعی نیست",
+        "اگر تاریخی نیست، خانه را خالی بگذارید.",
+    ),
+    (
+        "outside-window",
+        "{field} '{raw}' lies outside the years that can be meant",
+        "Check the year and the calendar.",
+        "سال «{raw}» بیرون از بازه مجاز است",
+        "سال و تقویم را بررسی کنید.",
+    ),
+    (
+        "ambiguous-time",
+        "{field} '{raw}' is an hour that the clock of Tehran skipped or had twice",
+        "Send the time with its offset from UTC.",
+        "ساعت «{raw}» با تغییر ساعت رسمی هم‌زمان است",
+        "زمان را همراه اختلاف با UTC بفرستید.",
+    ),
+    (
+        "not-a-period",
+        "{field} '{raw}' is no reporting period of the expected kind",
+        "Write weeks like 1405-W35 or as a day, months like 1405/08, years with four digits.",
+        "«{raw}» دوره گزارش نیست",
+        "هفته را با تاریخ یک روز آن، ماه را مانند ۱۴۰۵/۰۸ بنویسید.",
+    ),
+    (
+        "iso-week",
+        "{field} '{raw}' counts weeks from Monday; a reporting week opens on Saturday",
+        "Give the week as a day in it, or as 1405-W35.",
+        "«{raw}» هفته میلادی است؛ هفته گزارش از شنبه آغاز می‌شود",
+        "هفته را با تاریخ یک روز آن بنویسید.",
+    ),
+    (
+        "future-dated",
+        "{field} '{raw}' lies after the day of receipt",
+        _CORRECT,
+        "«{raw}» پس از روز دریافت است",
+        _CORRECT_FA,
+    ),
+    (
+        "closed-before-opened",
+        "{field} '{raw}' lies before the opening",
+        _CORRECT,
+        "«{raw}» پیش از زمان آغاز است",
+        _CORRECT_FA,
+    ),
+)
+
+_ROWS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
+    (
+        "missing-key",
+        "{field} is empty, so the row cannot be told from others",
+        "Fill in the cell and send the file again.",
+        "خانه خالی است و ردیف بدون آن قابل شناسایی نیست",
+        "خانه را پر و فایل را دوباره ارسال کنید.",
+    ),
+    (
+        "future-period",
+        "{field} '{raw}' has not begun at the day of receipt",
+        "Correct the period.",
+        "دوره «{raw}» هنوز آغاز نشده است",
+        "دوره را اصلاح کنید.",
+    ),
+    (
+        "foreign-province",
+        "{field} '{raw}' is not the province that this source reports on",
+        "Move the row to the file of its province.",
+        "«{raw}» استان این گزارش نیست",
+        "ردیف را در فایل استان خودش بیاورید.",
+    ),
+    (
+        "rounded-identifier",
+        "{field} '{raw}' was stored as a number and has lost its last digits",
+        "Format the column as text before typing identifiers.",
+        "شناسه «{raw}» به صورت عدد ذخیره و رقم‌های آخر آن گم شده است",
+        "قالب ستون را پیش از ورود شناسه متن کنید.",
+    ),
+    (
+        "one-subject",
+        "the row names neither or both of indicator and project",
+        "Give exactly one of them.",
+        "ردیف باید دقیقاً یکی از شاخص یا پروژه را داشته باشد",
+        "فقط یکی از دو خانه را پر کنید.",
+    ),
+    (
+        "duplicate-row",
+        "the row says the same as an earlier row, in other words",
+        "Keep one of the rows.",
+        "این ردیف تکرار ردیف دیگری با نوشتار متفاوت است",
+        "یکی از ردیف‌ها را نگه دارید.",
+    ),
+    (
+        "conflicting-rows",
+        "several rows have the same key and different values",
+        "Keep the right row and delete the others.",
+        "چند ردیف با کلید یکسان مقدارهای متفاوت دارند",
+        "ردیف درست را نگه دارید و بقیه را حذف کنید.",
+    ),
+)
+
+_LISTS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("province", "province", "استان"),
+    ("agency", "agency", "دستگاه"),
+    ("project", "project", "پروژه"),
+    ("indicator", "indicator", "شاخص"),
+    ("obligation", "obligation", "تکلیف"),
+    ("instrument", "instrument", "سند"),
+    ("metric", "metric", "سنجه"),
+)
+
+_FILES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
+    (
+        "mixed-digits",
+        "{field} mixes Persian, Arabic and Latin digits within a cell: {detail}",
+        "Nothing to do; check the keyboard of whoever types the file.",
+        "در این ستون رقم‌های فارسی، عربی و لاتین در یک خانه آمده‌اند: {detail}",
+        "اقدامی لازم نیست؛ صفحه‌کلید را بررسی کنید.",
+    ),
+    (
+        "hidden-rows",
+        "the file holds hidden rows, columns or sheets that were read: {detail}",
+        "Delete them, or set hidden: exclude in the source file.",
+        "ردیف یا ستون یا برگه پنهان خوانده شد: {detail}",
+        "بخش‌های پنهان را حذف کنید.",
+    ),
+)
+
+
+def _of_list(name: str, english: str, persian: str) -> tuple[Reason, ...]:
+    """What can be wrong with a name of the code list `name`."""
+    return (
+        Reason(
+            f"unknown-{name}",
+            f"{{field}} '{{raw}}' is no known {english}",
+            f"Correct the spelling, or add it to alias_{name}.csv once it is certain.",
+            f"{persian} «{{raw}}» شناخته نیست",
+            "نام را مطابق فهرست رسمی بنویسید.",
+        ),
+        Reason(
+            f"ambiguous-{name}",
+            f"{{field}} '{{raw}}' names more than one {english}",
+            "Write the full official name or the code.",
+            f"«{{raw}}» نام بیش از یک {persian} است",
+            "نام کامل رسمی را بنویسید.",
+        ),
+        Reason(
+            f"{name}-not-yet",
+            "{field} '{raw}' did not exist in that period",
+            "Check the period and the name.",
+            f"{persian} «{{raw}}» در آن دوره هنوز وجود نداشت",
+            "دوره و نام را بررسی کنید.",
+        ),
+        Reason(
+            f"{name}-no-longer",
+            "{field} '{raw}' no longer existed in that period",
+            "Check the period and the name.",
+            f"{persian} «{{raw}}» در آن دوره دیگر وجود نداشت",
+            "دوره و نام را بررسی کنید.",
+        ),
+    )
+
+
+REASONS: Final[dict[str, Reason]] = {
+    entry.code: entry
+    for entry in (
+        *(Reason(*texts) for texts in (*_CELLS, *_ROWS, *_FILES)),
+        *(found for names in _LISTS for found in _of_list(*names)),
+    )
+}
+_OF_A_LIST: Final = re.compile(r"^(?:unknown|ambiguous)-(.+)$|^(.+)-(?:not-yet|no-longer)$")
+
+
+def reason(code: str) -> Reason:
+    """The reason called `code`, also for lists that a deployment adds; KeyError if not listed."""
+    known = REASONS.get(code)
+    if known is not None:
+        return known
+    match = _OF_A_LIST.match(code)
+    if match is None:
+        raise KeyError(f"the reason '{code}' is not listed in ingestion.contracts.reasons")
+    name = match[1] or match[2]
+    return next(entry for entry in _of_list(name, name, name) if entry.code == code)

@@ -183,12 +183,11 @@ def _store(
     load_id = ledger.record_load(connection, row)
     numbered = news.with_row_index("record_no", offset=1)
     copy_in(connection, "raw", kind.name, _addressed(numbered, load_id, receipt))
-    if not says_nothing_new:
-        # the findings of a repetition stand under the load that it repeats
-        known = frame.join(
-            numbered.select("row", pl.col("record_no").cast(pl.Int32)), on="row", how="left"
-        )
-        _copy_findings(connection, load_id, receipt, terms, records.findings, known)
+    known = frame.join(
+        numbered.select("row", pl.col("record_no").cast(pl.Int32)), on="row", how="left"
+    )
+    # Also when nothing is new: the newest load that covers a period says what is unreadable in it.
+    _copy_findings(connection, load_id, receipt, terms, records.findings, known)
     periods = frozenset(
         zip(news["period_kind"].to_list(), news["period_start"].to_list(), strict=True)
     )

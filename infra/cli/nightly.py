@@ -65,12 +65,14 @@ def command(ctx: click.Context, week: str | None, strict: bool) -> int:
 def _parse_week(text: str | None) -> date | None:
     if text is None:
         return None
-    from ingestion.normalise.calendar import CalendarError, parse_week, week_start
+    from ingestion.normalise.calendar import CalendarError, parse_week, week_label, week_start
 
     try:
         day = date.fromisoformat(text) if text[:4].isdigit() and "W" not in text.upper() else None
         if day is None:
             return parse_week(text)
+        # outside the official calendar this raises
+        week_label(day)
         if week_start(day) == day:
             return day
         problem = f"{day} is not a Saturday; its week opens on {week_start(day)}"

@@ -128,19 +128,20 @@ def _read(data: bytes, header: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
                     f"The workbook has more than {header['max_cells']} cells "
                     f"(sheet '{meta.name}' reaches {_address(*end)}).",
                 )
-            yield from _rows(sheet, start)
+            yield from _rows(sheet, start[1])
         if details is not None:
             found = details.of(meta.name)
             if found:
                 yield ("details", found)
 
 
-def _rows(
-    sheet: python_calamine.CalamineSheet, start: tuple[int, int]
-) -> Iterator[tuple[Any, ...]]:
-    """The rows from A1 on, in chunks: cells before the used range come as blanks."""
-    chunk: list[list[Any]] = [[] for _ in range(start[0])]
-    left = [""] * start[1]
+def _rows(sheet: python_calamine.CalamineSheet, first_column: int) -> Iterator[tuple[Any, ...]]:
+    """The rows from A1 on, in chunks: cells before the used range come as blanks.
+
+    calamine itself gives the blank rows above the used range, but not the columns before it.
+    """
+    chunk: list[list[Any]] = []
+    left = [""] * first_column
     for row in sheet.iter_rows():
         chunk.append(left + row if left else row)
         if len(chunk) >= CHUNK_ROWS:

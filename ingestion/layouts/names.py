@@ -1,0 +1,120 @@
+"""JSON columns to fields, by name (traps P7, P10).
+
+In: `JsonRows`. Out: one `Piece`. Names match exactly first, else by text key; dotted names reach
+into nested objects.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ingestion.layouts.cells import text_of, without_blanks
+from ingestion.layouts.header import (
+    Header,
+    Target,
+    match,
+    refuse_missing,
+    refuse_repeated,
+    targets_of,
+)
+from ingestion.layouts.pieces import NUMERIC, Piece, constant, cut
+from ingestion.layouts.words import total_keys
+from ingestion.normalise.text import key_series
+from ingestion.readers.json_rows import PART, POINTER, escape
+from ingestion.spec.kinds import KINDS, Kind
+from ingestion.spec.model import Layout, SourceSpec
+from ingestion.table import Column, ControlTotal, JsonRows
+
+
+def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
+    """The mapped names of every record; records of nothing but nulls count as `blank`.
+
+    Raises `LayoutError` (`missing-column`, `duplicate-header`), only when there are records.
+    """
+    kind = KINDS[spec.kind]
+    frame = rows.frame
+    names = [name for name in frame.columns if name not in (PART, POINTER)]
+    header = _match(names, targets_of(layout, kind))
+    if frame.height and header.missing:
+        raise refuse_missing(header, spec.source)
+    if header.repeated:
+        raise refuse_repeated(header, spec.source)
+    at = frame.select(pl.format("{}#{}", PART, POINTER)).to_series().alias("at")
+    columns: dict[str, Column] = {}
+    piece = Piece(frame.height, at, columns)
+    used: set[int] = set()
+    for target, position in header.found.items():
+        used.add(position)
+        column = _column(frame, names[position], at)
+        if target.wide is not None:
+            piece.wide.append((target.wide, column))
+        elif target.field is not None:
+            columns[target.field] = column
+    piece.extra_headers = [name for i, name in enumerate(names) if i not in used]
+    if layout.unpivot is not None:
+        piece.into = layout.unpivot.into
+    _drop_non_data(piece, layout, kind)
+    for name, mapping in layout.fields.items():
+        if mapping.value is not None:
+            columns[name] = constant(text_of(mapping.value), piece.height, f"{spec.source}.yml")
+    return piece
+
+
+def _match(names: list[str], targets: list[Target]) -> Header:
+    header = match(0, 1, {i: (name,) for i, name in enumerate(names)}, targets)
+    for target in list(header.repeated):
+        exact = [c for c in header.repeated[target] if names[c] in target.aliases]
+        if len(exact) == 1:
+            header.found[target] = exact[0]
+            del header.repeated[target]
+    return header
+
+
+def _column(frame: pl.DataFrame, name: str, at: pl.Series) -> Column:
+    text = without_blanks(frame.get_column(name))
+    path = "/".join(escape(token) for token in name.split("."))
+    return Column(text, at + f"/{path}", header=name)
+
+
+def _drop_non_data(piece: Piece, layout: Layout, kind: Kind) -> None:
+    """Count and leave out records without any value, and totals (trap K9)."""
+    if not piece.height:
+        return
+    everything = [*piece.columns.values(), *(column for _, column in piece.wide)]
+    blank = pl.Series([True]).new_from_index(0, piece.height)
+    for column in everything:
+        blank = blank & column.text.is_null()
+    words = list(total_keys(layout.total_words))
+    total = pl.Series([False]).new_from_index(0, piece.height)
+    for one in kind.key_fields:
+        if one.type == "code" and one.name in piece.columns:
+            text = piece.columns[one.name].text
+            is_total = key_series(text).is_in(words).fill_null(value=False)
+            piece.control_totals += _control_totals(piece, kind, text, is_total & ~total)
+            total = total | is_total
+    piece.non_data["blank"] += int(blank.sum())
+    piece.non_data["total"] += int(total.sum())
+    keep = ~(blank | total)
+    if keep.all():
+        return
+    piece.height = int(keep.sum())
+    piece.at = piece.at.filter(keep)
+    piece.columns.update({name: cut(column, keep) for name, column in piece.columns.items()})
+    piece.wide = [(wide, cut(column, keep)) for wide, column in piece.wide]
+
+
+def _control_totals(
+    piece: Piece, kind: Kind, label: pl.Series, rows: pl.Series
+) -> list[ControlTotal]:
+    numbers = [
+        (name, "", column)
+        for name, column in piece.columns.items()
+        if kind.field(name).type in NUMERIC
+    ]
+    numbers += [(piece.into, f" / {column.header}", column) for _, column in piece.wide]
+    return [
+        ControlTotal(f"{label[i]}{suffix}", name, column.text[i], column.at[i])
+        for i in rows.arg_true()
+        for name, suffix, column in numbers
+        if column.text[i] is not None
+    ]

@@ -1,0 +1,191 @@
+"""One table's columns before they become records, and how pieces are joined into a `RawTable`.
+
+In: for each sheet (or for a JSON answer) the mapped columns and the wide columns of its data rows.
+Out: one `RawTable`; wide columns are turned long here, one candidate record a cell.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from ingestion.spec.model import WideColumn
+from ingestion.table import CellType, Column, ControlTotal, Finding, NonData, RawTable
+
+# field types whose values add up: never filled into merged cells, kept of totals
+NUMERIC: Final = frozenset({"number", "pct", "rial", "integer"})
+
+
+@dataclass
+class Piece:
+    """Data rows of one table: `height` values in each column.
+
+    `constants` are texts that hold for every row; `wide` the columns to be turned long.
+    """
+
+    height: int
+    at: pl.Series
+    columns: dict[str, Column]
+    hidden: pl.Series | None = None
+    wide: list[tuple[WideColumn, Column]] = field(default_factory=list)
+    into: str = "value"
+    non_data: Counter[str] = field(default_factory=Counter)
+    control_totals: list[ControlTotal] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    extra_headers: list[str] = field(default_factory=list)
+
+
+def constant(text: str | None, height: int, at: str) -> Column:
+    """A value of the source file for every row."""
+    return Column(_repeat(text, height), _repeat(at, height))
+
+
+def cut(column: Column, keep: pl.Series) -> Column:
+    """The rows of a column for which `keep` (Boolean) is true."""
+    return Column(
+        column.text.filter(keep),
+        column.at.filter(keep),
+        None if column.kind is None else column.kind.filter(keep),
+        None if column.number_format is None else column.number_format.filter(keep),
+        column.header,
+        None if column.headers is None else column.headers.filter(keep),
+    )
+
+
+def lengthen(piece: Piece, origin: str) -> Piece:
+    """Turn the wide columns long; cells without a value are counted as `blank_value`."""
+    if not piece.wide:
+        return piece
+    parts: list[Piece] = []
+    blanks = 0
+    for wide, column in piece.wide:
+        keep = column.text.is_not_null()
+        height = int(keep.sum())
+        blanks += piece.height - height
+        columns = {name: cut(c, keep) for name, c in piece.columns.items()}
+        value = cut(column, keep)
+        value.headers = _repeat(column.header, height)
+        value.header = None
+        columns[piece.into] = value
+        for name, text in wide.set.items():
+            columns[name] = constant(text, height, origin)
+        parts.append(
+            Piece(
+                height,
+                value.at,
+                columns,
+                None if piece.hidden is None else piece.hidden.filter(keep),
+            )
+        )
+    table = join(parts)
+    non_data = Counter(piece.non_data)
+    if blanks:
+        non_data["blank_value"] += blanks
+    return Piece(
+        table.height,
+        table.at,
+        table.columns,
+        table.hidden,
+        non_data=non_data,
+        control_totals=piece.control_totals,
+        findings=piece.findings,
+        extra_headers=piece.extra_headers,
+    )
+
+
+def join(pieces: Sequence[Piece]) -> RawTable:
+    """The pieces below each other; every piece has the same fields or lacks optional ones."""
+    height = sum(piece.height for piece in pieces)
+    names = list(dict.fromkeys(name for piece in pieces for name in piece.columns))
+    non_data: Counter[str] = Counter()
+    findings: list[Finding] = []
+    offset = 0
+    for piece in pieces:
+        non_data.update(piece.non_data)
+        for finding in piece.findings:
+            row = None if finding.row is None else finding.row + offset
+            findings.append(_moved(finding, row))
+        offset += piece.height
+    hidden = None
+    if any(piece.hidden is not None for piece in pieces):
+        hidden = _stack(
+            [_repeat_bool(False, p.height) if p.hidden is None else p.hidden for p in pieces],
+            pl.Boolean,
+        )
+    return RawTable(
+        height,
+        {name: _join_column(name, pieces) for name in names},
+        _stack([piece.at for piece in pieces], pl.Utf8),
+        hidden,
+        [NonData(reason, count) for reason, count in sorted(non_data.items()) if count],
+        [total for piece in pieces for total in piece.control_totals],
+        findings,
+        list(dict.fromkeys(h for piece in pieces for h in piece.extra_headers)),
+    )
+
+
+def _join_column(name: str, pieces: Sequence[Piece]) -> Column:
+    columns = [
+        piece.columns.get(name) or Column(_repeat(None, piece.height), piece.at) for piece in pieces
+    ]
+    kind = None
+    if any(column.kind is not None for column in columns):
+        kind = _stack([_kind(column) for column in columns], pl.UInt8)
+    formats = None
+    if any(column.number_format is not None for column in columns):
+        formats = _stack(
+            [
+                _repeat(None, c.text.len()) if c.number_format is None else c.number_format
+                for c in columns
+            ],
+            pl.Utf8,
+        )
+    header: str | None = None
+    headers: pl.Series | None = None
+    titles = {column.header for column in columns if column.text.len()}
+    if any(column.headers is not None for column in columns) or len(titles) > 1:
+        headers = _stack(
+            [_repeat(c.header, c.text.len()) if c.headers is None else c.headers for c in columns],
+            pl.Utf8,
+        )
+    elif columns:
+        header = next(iter(titles)) if titles else columns[0].header
+    return Column(
+        _stack([column.text for column in columns], pl.Utf8),
+        _stack([column.at for column in columns], pl.Utf8),
+        kind,
+        formats,
+        header,
+        headers,
+    )
+
+
+def _kind(column: Column) -> pl.Series:
+    if column.kind is not None:
+        return column.kind
+    text, blank = int(CellType.TEXT), int(CellType.BLANK)
+    return column.text.is_not_null().replace_strict(
+        {True: text, False: blank}, return_dtype=pl.UInt8
+    )
+
+
+def _moved(finding: Finding, row: int | None) -> Finding:
+    return finding if finding.row == row else Finding(**{**vars(finding), "row": row})
+
+
+def _stack(series: Sequence[pl.Series], dtype: type[pl.DataType]) -> pl.Series:
+    if not series:
+        return pl.Series(dtype=dtype)
+    return pl.concat([s.cast(dtype).alias("") for s in series], rechunk=False)
+
+
+def _repeat(text: str | None, height: int) -> pl.Series:
+    return pl.Series([text], dtype=pl.Utf8).new_from_index(0, height)
+
+
+def _repeat_bool(value: bool, height: int) -> pl.Series:
+    return pl.Series([value], dtype=pl.Boolean).new_from_index(0, height)

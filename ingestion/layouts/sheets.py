@@ -1,0 +1,439 @@
+"""Tables on sheets to fields: header, data rows, totals, remarks, merged labels, hidden parts.
+
+In: grids and a layout with mapped columns. Out: one `Piece` a sheet that has the table. Every row
+of such a sheet is either data or counted: title, header, blank, total, note, hidden (law 2).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from ingestion.errors import LayoutError
+from ingestion.layouts.address import address, letters
+from ingestion.layouts.cells import Cells, Unvalued, is_blank, text_of, to_cells
+from ingestion.layouts.form import cell_at
+from ingestion.layouts.header import (
+    Header,
+    Target,
+    find_header,
+    refuse_missing,
+    refuse_repeated,
+    targets_of,
+)
+from ingestion.layouts.pieces import NUMERIC, Piece, constant
+from ingestion.layouts.select import out_of_scope, select
+from ingestion.layouts.words import is_remark, total_keys
+from ingestion.normalise.text import display, key, key_series
+from ingestion.spec.kinds import KINDS, Kind
+from ingestion.spec.model import Layout, SourceSpec
+from ingestion.table import CellError, Column, ControlTotal, Finding, Grid, Merge
+
+RULE: Final = "layout/1"
+# of the compulsory columns: a sheet that has so many is the table in a changed form, not another
+_LIKENESS: Final = 0.5
+
+
+def extract_sheets(grids: list[Grid], layout: Layout, spec: SourceSpec) -> list[Piece]:
+    """A `Piece` for each sheet with the table.
+
+    Without `sheets` in the layout, every sheet with the header is read; a sheet that has half of
+    the compulsory columns but not all is a changed form and stops the file. Raises `LayoutError`.
+    """
+    kind = KINDS[spec.kind]
+    targets = targets_of(layout, kind)
+    compulsory = max(1, sum(target.compulsory for target in targets))
+    chosen, left = select(grids, layout)
+    tables: list[tuple[Grid, Header]] = []
+    unlike: list[tuple[Grid, Header]] = []
+    for grid in chosen:
+        header = find_header(grid, layout, targets)
+        if header is not None and header.is_complete:
+            tables.append((grid, header))
+            continue
+        has = 0 if header is None else compulsory - len(header.missing)
+        if header is not None and (layout.sheets or (has >= 2 and has >= _LIKENESS * compulsory)):
+            raise refuse_missing(header, _place(grid, header))
+        if layout.sheets and any(not is_blank(v) for row in grid.rows for v in row):
+            raise _no_header(grid, layout, targets)
+        if header is not None:
+            unlike.append((grid, header))
+        left.append((grid, "out_of_scope"))
+    if not tables:
+        if unlike:
+            grid, header = max(unlike, key=lambda pair: pair[1].score)
+            raise refuse_missing(header, _place(grid, header))
+        raise _no_header(grids[0], layout, targets)
+    pieces = []
+    for grid, header in tables:
+        if header.repeated:
+            raise refuse_repeated(header, _place(grid, header))
+        pieces.append(_Table(grids, grid, header, layout, spec, kind).piece())
+    pieces[0].non_data.update(out_of_scope(left))
+    return pieces
+
+
+def _place(grid: Grid, header: Header) -> str:
+    return f"{grid.name}!{header.top + 1}:{header.top + header.depth}"
+
+
+def _no_header(grid: Grid, layout: Layout, targets: Sequence[Target]) -> LayoutError:
+    wanted = ", ".join(f"'{target.aliases[0]}'" for target in targets if target.compulsory)
+    seen = [
+        display(text_of(v) or "")
+        for row in grid.rows[: layout.search_rows]
+        for v in row
+        if type(v) is str and not is_blank(v)
+    ]
+    return LayoutError(
+        "header-not-found",
+        f"No row within the first {layout.search_rows} names any of the columns {wanted}. "
+        f"The sheet begins with: {', '.join(repr(t[:40]) for t in seen[:12]) or 'nothing'}.",
+        "Check that this is the right file; if the form has changed, add its titles to the source "
+        "file.",
+        grid.name,
+    )
+
+
+@dataclass
+class _Field:
+    """A column of the sheet while it is worked on: values of the rows below the header."""
+
+    target: Target
+    column: int
+    values: list[Any]
+    cells: Cells
+    is_numeric: bool
+    # whether merged ranges have changed `values`, so that `cells` is out of date
+    is_changed: bool = False
+    # data row -> the row from which a merged label was taken
+    filled_from: dict[int, int] = field(default_factory=dict)
+
+
+class _Table:
+    """One sheet's table on its way to a `Piece`; rows are counted from below the header."""
+
+    def __init__(
+        self,
+        grids: Sequence[Grid],
+        grid: Grid,
+        header: Header,
+        layout: Layout,
+        spec: SourceSpec,
+        kind: Kind,
+    ) -> None:
+        self._grids, self._grid, self._header = grids, grid, header
+        self._layout, self._spec, self._kind = layout, spec, kind
+        self._first = header.top + header.depth
+        self._rows = grid.rows[self._first :]
+        while self._rows and all(map(is_blank, self._rows[-1])):
+            self._rows.pop()
+        self._formats: dict[int, dict[int, str]] = defaultdict(dict)
+        for (row, column), shown in grid.number_formats.items():
+            self._formats[column][row - self._first] = shown
+        self._fields = []
+        for target, column in header.found.items():
+            if target.field is not None or target.wide is not None:
+                values = self._values(column)
+                cells = to_cells(values, self._formats[column])
+                self._fields.append(_Field(target, column, values, cells, self._is_numeric(target)))
+        self._counts: Counter[str] = Counter()
+
+    def piece(self) -> Piece:
+        counts = self._counts
+        for row in self._grid.rows[: self._header.top]:
+            counts["blank" if all(map(is_blank, row)) else "title"] += 1
+        counts["header"] += self._header.depth
+        state = self._classify()
+        keep = [i for i, reason in enumerate(state) if reason is None]
+        for reason in state:
+            if reason is not None:
+                counts[reason] += 1
+        controls = self._control_totals([i for i, r in enumerate(state) if r == "total"])
+        withheld = self._fill_merges(set(keep))
+        columns: dict[str, Column] = {}
+        numbers = pl.Series(keep, dtype=pl.Int64) + (self._first + 1)
+        rows_at = f"{self._grid.name}!" + numbers.cast(pl.Utf8)
+        result = Piece(len(keep), rows_at, columns, self._hidden(keep))
+        for one in self._fields:
+            column = self._column(one, keep, numbers)
+            if one.target.wide is not None:
+                result.wide.append((one.target.wide, column))
+            elif one.target.field is not None:
+                columns[one.target.field] = column
+        if self._layout.unpivot is not None:
+            result.into = self._layout.unpivot.into
+        self._add_constants(columns, len(keep))
+        position = {row: i for i, row in enumerate(keep)}
+        result.findings = [self._merged_finding(f, row, position) for f, row in withheld]
+        result.non_data = counts
+        result.control_totals = controls
+        used = set(self._header.found.values())
+        result.extra_headers = [
+            display(title) for c, title in sorted(self._header.titles.items()) if c not in used
+        ]
+        return result
+
+    # -------------------------------------------------------------------------- reading columns
+
+    def _values(self, column: int) -> list[Any]:
+        values = [row[column] if column < len(row) else None for row in self._rows]
+        for (row, at), formula in self._grid.unvalued_formulas.items():
+            if at == column and 0 <= row - self._first < len(values):
+                values[row - self._first] = Unvalued(formula)
+        return values
+
+    def _is_numeric(self, target: Target) -> bool:
+        if target.wide is not None:
+            into = self._layout.unpivot.into if self._layout.unpivot else "value"
+            return self._kind.field(into).type in NUMERIC
+        return target.field is not None and self._kind.field(target.field).type in NUMERIC
+
+    def _column(self, one: _Field, keep: list[int], numbers: pl.Series) -> Column:
+        cells = one.cells
+        if one.is_changed:
+            cells = to_cells(one.values, self._formats[one.column])
+        if len(keep) < len(one.values):
+            cells = cells.take(pl.Series(keep, dtype=pl.UInt32))
+        at = f"{self._grid.name}!{letters(one.column)}" + numbers.cast(pl.Utf8)
+        if one.filled_from:
+            # the text stands in the first cell of the merged range: that one opens
+            moved = {
+                i: address(self._grid.name, self._first + one.filled_from[row], one.column)
+                for i, row in enumerate(keep)
+                if row in one.filled_from
+            }
+            at = pl.Series([moved.get(i, a) for i, a in enumerate(at)], dtype=pl.Utf8)
+        return Column(
+            cells.text, at, cells.kind, cells.formats, self._header.titles.get(one.column)
+        )
+
+    def _add_constants(self, columns: dict[str, Column], height: int) -> None:
+        for name, mapping in self._layout.fields.items():
+            if mapping.value is not None:
+                text = text_of(mapping.value)
+                columns[name] = constant(text, height, f"{self._spec.source}.yml")
+            elif mapping.cell is not None:
+                value, at, shown = cell_at(self._grids, self._grid, name, mapping)
+                one = to_cells([value], {0: shown} if shown else None)
+                columns[name] = Column(
+                    one.text.new_from_index(0, height),
+                    pl.Series([at], dtype=pl.Utf8).new_from_index(0, height),
+                    None if one.kind is None else one.kind.new_from_index(0, height),
+                    None if one.formats is None else one.formats.new_from_index(0, height),
+                )
+
+    def _hidden(self, keep: list[int]) -> pl.Series | None:
+        if self._layout.hidden == "exclude":
+            return None
+        columns = any(one.column in self._grid.hidden_columns for one in self._fields)
+        if self._grid.is_hidden or columns:
+            return pl.Series([True], dtype=pl.Boolean).new_from_index(0, len(keep))
+        if not self._grid.hidden_rows:
+            return None
+        return pl.Series(
+            [row + self._first in self._grid.hidden_rows for row in keep], dtype=pl.Boolean
+        )
+
+    # -------------------------------------------------------------------------- kinds of rows
+
+    def _classify(self) -> list[str | None]:
+        """For each row None (data) or the reason why it is none."""
+        height = len(self._rows)
+        state: list[str | None] = [None] * height
+        filled = pl.Series([0], dtype=pl.UInt32).new_from_index(0, height)
+        for one in self._fields:
+            filled = filled + one.cells.text.is_not_null().cast(pl.UInt32)
+        labels = self._label_columns()
+        totals = total_keys(self._layout.total_words)
+        self._mark_totals(state, labels, totals)
+        wide_merges = self._rows_merged_across()
+        titles = {
+            one.column: key(self._header.titles[one.column].split(" / ")[-1])
+            for one in self._fields
+            if one.column in self._header.titles
+        }
+        for i in (filled == 0).arg_true():
+            if state[i] is None:
+                state[i] = self._without_mapped(self._rows[i], totals)
+        if len(self._fields) > 1:
+            for i in (filled == 1).arg_true():
+                if state[i] is None and (i in wide_merges or self._is_note(i)):
+                    state[i] = "note"
+        for i in (filled == len(self._fields)).arg_true() if self._like_header(titles) else ():
+            if state[i] is None and self._repeats_header(i, titles):
+                state[i] = "header"
+        # labels left of the mapped ones: «جمع کل» often stands in the column of row numbers
+        for i in self._rows_without_label(labels):
+            if state[i] is None and self._without_mapped(self._rows[i], totals) == "total":
+                state[i] = "total"
+        if self._layout.hidden == "exclude":
+            for row in self._grid.hidden_rows:
+                if 0 <= row - self._first < height:
+                    state[row - self._first] = "hidden"
+        return state
+
+    def _label_columns(self) -> list[_Field]:
+        keys = {f.name for f in self._kind.key_fields if f.type in ("code", "text")}
+        return [one for one in self._fields if one.target.field in keys]
+
+    def _mark_totals(
+        self, state: list[str | None], labels: list[_Field], totals: frozenset[str]
+    ) -> None:
+        for one in labels:
+            keys = key_series(one.cells.text).str.strip_suffix(":")
+            for i in keys.is_in(list(totals)).fill_null(value=False).arg_true():
+                state[i] = "total"
+
+    def _rows_without_label(self, labels: list[_Field]) -> list[int]:
+        if not labels:
+            return []
+        blank = labels[0].cells.text.is_null()
+        for one in labels[1:]:
+            blank = blank & one.cells.text.is_null()
+        return blank.arg_true().to_list()
+
+    @staticmethod
+    def _without_mapped(row: list[Any], totals: frozenset[str]) -> str:
+        first = next((v for v in row if not is_blank(v)), None)
+        if first is None:
+            return "blank"
+        is_total = type(first) is str and key(first).rstrip(":") in totals
+        return "total" if is_total else "note"
+
+    def _is_note(self, i: int) -> bool:
+        texts = [v for v in self._rows[i] if not is_blank(v)]
+        return bool(texts) and type(texts[0]) is str and is_remark(texts[0])
+
+    def _rows_merged_across(self) -> set[int]:
+        """Rows whose only text spans several mapped columns: headings and footnotes."""
+        mapped = {one.column for one in self._fields}
+        found: set[int] = set()
+        for merge in self._grid.merges:
+            spanned = sum(merge.left <= column <= merge.right for column in mapped)
+            if merge.top == merge.bottom and spanned > max(1, len(mapped) // 2):
+                found.add(merge.top - self._first)
+        return found
+
+    def _like_header(self, titles: dict[int, str]) -> bool:
+        """Whether the first column repeats its title at all: rare, and asked of every table."""
+        if not self._fields:
+            return False
+        one = self._fields[0]
+        keys = key_series(one.cells.text)
+        return bool((keys == titles.get(one.column, "")).any())
+
+    def _repeats_header(self, i: int, titles: dict[int, str]) -> bool:
+        return all(
+            type(one.values[i]) is str and key(one.values[i]) == titles.get(one.column)
+            for one in self._fields
+        )
+
+    def _control_totals(self, rows: list[int]) -> list[ControlTotal]:
+        found = []
+        into = self._layout.unpivot.into if self._layout.unpivot else "value"
+        for i in rows:
+            label = next((v for v in self._rows[i] if type(v) is str and not is_blank(v)), "")
+            for one in self._fields:
+                value = one.values[i]
+                if not one.is_numeric or is_blank(value):
+                    continue
+                title = display(self._header.titles.get(one.column, ""))
+                found.append(
+                    ControlTotal(
+                        display(label)
+                        if one.target.wide is None
+                        else f"{display(label)} / {title}",
+                        one.target.field or into,
+                        text_of(value) or "",
+                        address(self._grid.name, i + self._first, one.column),
+                    )
+                )
+        return found
+
+    # -------------------------------------------------------------------------- merged cells
+
+    def _fill_merges(self, data: set[int]) -> list[tuple[_Field, int]]:
+        """Give merged labels to each of their rows; withhold merged numbers (trap X2).
+
+        A label merged over rows holds for each of them. A number merged over several records or
+        several columns belongs to nobody in particular: all its cells are taken out, and returned
+        with the row in which they stand.
+        """
+        withheld: list[tuple[_Field, int]] = []
+        by_column: dict[int, list[_Field]] = defaultdict(list)
+        for one in self._fields:
+            by_column[one.column].append(one)
+        for merge in self._grid.merges:
+            top, bottom = merge.top - self._first, merge.bottom - self._first
+            rows = [
+                i for i in range(max(top, 0), min(bottom, len(self._rows) - 1) + 1) if i in data
+            ]
+            inside = [
+                one
+                for column in sorted(by_column)
+                if merge.left <= column <= merge.right
+                for one in by_column[column]
+            ]
+            if not rows or not inside or top < 0:
+                continue
+            origin = self._rows[top]
+            value = origin[merge.left] if merge.left < len(origin) else None
+            if is_blank(value) or isinstance(value, CellError):
+                continue
+            labels = [one for one in inside if not one.is_numeric]
+            if labels and not any(one.is_numeric for one in inside):
+                self._fill_label(labels, merge, top, rows, value)
+            elif len(rows) > 1 or len(inside) > 1:
+                withheld += [(one, i) for one in inside for i in rows]
+        for one, i in withheld:
+            one.filled_from.pop(i, None)
+            one.values[i] = None
+            one.is_changed = True
+        return withheld
+
+    @staticmethod
+    def _fill_label(
+        labels: list[_Field], merge: Merge, top: int, rows: list[int], value: Any
+    ) -> None:
+        columns = {one.column for one in labels}
+        if len(columns) > 1 and labels[0].column != merge.left:
+            return  # which of them is meant is not known: they stay blank
+        for one in labels:
+            if one.column != labels[0].column:
+                continue
+            one.is_changed = True
+            for i in rows:
+                one.values[i] = value
+                if i != top:
+                    one.filled_from[i] = top
+
+    def _merged_finding(self, one: _Field, row: int, position: dict[int, int]) -> Finding:
+        title = display(self._header.titles.get(one.column, ""))
+        value = next(
+            (
+                text_of(self._rows[m.top - self._first][m.left])
+                for m in self._grid.merges
+                if m.left <= one.column <= m.right
+                and m.top <= row + self._first <= m.bottom
+                and m.top >= self._first
+            ),
+            None,
+        )
+        into = self._layout.unpivot.into if self._layout.unpivot else "value"
+        return Finding(
+            "cell",
+            "merged-value",
+            address(self._grid.name, row + self._first, one.column),
+            f"The number stands in a cell merged over several records or columns of '{title}'.",
+            "Undo the merge and give each record its own number.",
+            RULE,
+            field=one.target.field or into,
+            header=title or None,
+            raw_text=value,
+            row=position.get(row) if one.target.wide is None else None,
+        )

@@ -341,7 +341,7 @@ def _kill_group(pid: int) -> None:
 def _spawn(airflow: AirflowEnvironment) -> None:
     airflow.log_dir.mkdir(parents=True, exist_ok=True)
     with (airflow.log_dir / "supervisor.log").open("ab") as sink:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "infra.airflow.supervisor"],
             env={**os.environ, **airflow.env},
             stdin=subprocess.DEVNULL,
@@ -350,6 +350,11 @@ def _spawn(airflow: AirflowEnvironment) -> None:
             cwd=airflow.home,
             start_new_session=True,
         )
+    _detached.append(process)
+
+
+# The supervisor outlives us; a handle that is collected would warn of a process left running.
+_detached: list[subprocess.Popen[bytes]] = []
 
 
 def _wait_healthy(settings: Settings, say: Callable[[str], None]) -> Report:

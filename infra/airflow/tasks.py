@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from infra.airflow import progress
 from infra.airflow.faults import Fault, FaultError, FetchFailedError, fault_of
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _FINAL_CODES: Final = re.compile(
     # the registry, the file's content and a refused login don't mend themselves in half an hour
     r"bad-spec|RefusedError|unauthori[sz]ed|forbidden|login-page|secret|reject|corrupt|gate"
+)
+
+_GATE_FIX: Final = (
+    "see `payesh status` and the runbook gate-failed; the last release stands until the data or "
+    "the expectation is mended"
 )
 
 
@@ -105,7 +110,10 @@ def load_source(
 
 
 def raw_gate(context: Mapping[str, Any]) -> int:
-    """Open a build over what has arrived since the last one and judge it; returns its number."""
+    """Open a build over what has arrived since the last one and judge it; returns its number.
+
+    A source with broken expectations of its own is held back: its loads wait for the next night.
+    """
     from infra.warehouse.build import start_build
 
     with _told("raw_gate"):
@@ -114,8 +122,8 @@ def raw_gate(context: Mapping[str, Any]) -> int:
         build = start_build(settings, week, run_id(context))
         progress.say("raw_gate", f"build {build.build_id} as of the week from {week}")
         with _closing_on_failure(settings, build):
-            _judge("raw", settings, build, "raw_gate")
-        return int(build.build_id)
+            _judge("raw", settings, build)
+        return build.build_id
 
 
 def dbt_build(build_id: int) -> int:
@@ -125,7 +133,7 @@ def dbt_build(build_id: int) -> int:
     with _told("dbt_build"):
         settings = Settings.from_env()
         build = find_build(settings, build_id)
-        with _closing_on_failure(settings, build):
+        with _closing_on_failure(settings, build, refusal="dbt-failed"):
             run_dbt(settings, build, say=lambda line: progress.say("dbt_build", line))
             finish_build(settings, build)
         return build_id
@@ -137,20 +145,26 @@ def marts_gate(build_id: int) -> int:
 
     with _told("marts_gate"):
         settings = Settings.from_env()
-        _judge("marts", settings, find_build(settings, build_id), "marts_gate")
+        _judge("marts", settings, find_build(settings, build_id))
         return build_id
 
 
 def release(build_id: int) -> dict[str, Any]:
-    """Publish what changed as one release; returns its number (None: nothing changed)."""
+    """Publish what changed as one release; returns its number and what happened."""
     from infra.release import publish
-    from infra.warehouse.build import find_build
 
     with _told("release"):
         settings = Settings.from_env()
-        result = publish(settings, find_build(settings, build_id))
+        result = publish(settings, build_id)
         progress.say("release", result.message)
-        return {"release_no": result.release_no, "message": result.message}
+        if result.outcome == "refused":
+            where = f"build {build_id}"
+            raise FaultError(Fault("gate-failed", result.message, where, _GATE_FIX), is_final=True)
+        return {
+            "outcome": result.outcome,
+            "release_no": result.release_no,
+            "message": result.message,
+        }
 
 
 def run_id(context: Mapping[str, Any]) -> str:
@@ -193,20 +207,25 @@ def _told(stage: str) -> Iterator[None]:
 
 
 @contextmanager
-def _closing_on_failure(settings: Settings, build: Build) -> Iterator[None]:
-    """Mark the build as failed when the block fails, so that its loads are taken in again."""
+def _closing_on_failure(settings: Settings, build: Build, refusal: str = "") -> Iterator[None]:
+    """Mark the build as failed when the block fails, so that its loads are taken in again.
+
+    With `refusal`, `marts.release_history` says under this code why there is no release.
+    """
+    from infra.release import refuse
     from infra.warehouse.build import finish_build
 
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         finish_build(settings, build, status="failed")
+        if refusal:
+            refuse(settings, build, refusal, fault_of(error).what)
         raise
 
 
-def _judge(stage: str, settings: Settings, build: Build, task: str) -> None:
+def _judge(stage: Literal["raw", "marts"], settings: Settings, build: Build) -> None:
     from expectations import run_gate
-
     from infra.airflow.registry import registry
     from infra.postgres.connect import role_url
 
@@ -216,13 +235,13 @@ def _judge(stage: str, settings: Settings, build: Build, task: str) -> None:
         build.build_id,
         build.as_of_week,
         [loaded.spec for loaded in registry(settings).specs.values()],
+        run_id=build.run_id,
+        now=settings.now(),
     )
-    progress.say(task, verdict.message)
+    progress.say(f"{stage}_gate", verdict.message)
     if verdict.verdict == "fail":
-        raise FaultError(
-            Fault("gate-failed", verdict.message, f"gate {stage}, build {build.build_id}", ""),
-            is_final=True,
-        )
+        where = f"{stage} gate, build {build.build_id}"
+        raise FaultError(Fault("gate-failed", verdict.message, where, _GATE_FIX), is_final=True)
 
 
 def _rejection(settings: Settings, source: str, rejected: list[LoadResult]) -> Fault:

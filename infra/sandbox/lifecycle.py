@@ -50,6 +50,9 @@ _STOP_SECONDS = 5.0
 _CORRUPT = "corrupt.xlsx"
 _LOG_LIMIT_BYTES = 20_000_000
 
+# servers that this very process has started: they have to be reaped here
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
 
 @dataclass(frozen=True)
 class SandboxInfo:
@@ -323,6 +326,7 @@ def _launch(settings: Settings, paths: Paths, state: State) -> State:
                 started = psutil.Process(process.pid).create_time()
                 state = replace(state, pid=process.pid, pid_started=started)
                 write_state(paths, state)
+                _children[process.pid] = process
                 return state
             time.sleep(0.05)
         else:
@@ -394,6 +398,9 @@ def _end(process: psutil.Process) -> None:
         except psutil.TimeoutExpired:
             process.kill()
             process.wait(_STOP_SECONDS)
+    child = _children.pop(process.pid, None)
+    if child is not None:
+        child.wait(_STOP_SECONDS)
 
 
 def _answers(state: State) -> bool:

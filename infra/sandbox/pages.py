@@ -35,24 +35,41 @@ def answer(
     world: World, source: str, week: dt.date, query: Mapping[str, str], base_url: str
 ) -> Answer:
     """Return the page of `source` that `query` asks for; 400 on a query that makes no sense."""
-    dataset = world.dataset(source)
-    shape = shape_of(dataset.agency)
-    fields = fields_of(dataset.kind, dataset.name)
-    records = [shape.record(row, fields, world.reference) for row in world.rows(source, week)]
+    shape = shape_of(world.dataset(source).agency)
+    records = _records(world, source, week)
     try:
         start, size = _window(shape, query, len(records))
     except ValueError as error:
         return Answer(400, _json({"error": str(error)}))
-    page = records[start : start + size]
-    end = start + len(page)
     headers: dict[str, str] = {}
+    if shape.paging.style == "link" and start + size < len(records):
+        link = f"{base_url}?page={start // size + 2}&{shape.paging.size_param}={size}"
+        headers["Link"] = f'<{link}>; rel="next", <{base_url}>; rel="first"'
+    return Answer(200, _page(shape, records, start, size), headers=headers)
+
+
+def whole_answer(world: World, source: str, week: dt.date) -> tuple[list[bytes], bytes]:
+    """Return the bodies of all pages as at `week`, and that of the empty page after the last."""
+    shape = shape_of(world.dataset(source).agency)
+    records = _records(world, source, week)
+    size = max(len(records), 1) if shape.paging.style == "none" else PAGE_SIZE
+    starts = range(0, max(len(records), 1), size)
+    bodies = [_page(shape, records, start, size) for start in starts]
+    return bodies, _page(shape, records, len(records), size)
+
+
+def _records(world: World, source: str, week: dt.date) -> list[dict[str, Any]]:
+    dataset = world.dataset(source)
+    shape, fields = shape_of(dataset.agency), fields_of(dataset.kind, dataset.name)
+    return [shape.record(row, fields, world.reference) for row in world.rows(source, week)]
+
+
+def _page(shape: Shape, records: list[dict[str, Any]], start: int, size: int) -> bytes:
+    end = start + size
     following: str | None = None
     if shape.paging.style == "cursor" and end < len(records):
         following = base64.urlsafe_b64encode(f"after:{end}".encode()).decode()
-    if shape.paging.style == "link" and end < len(records):
-        link = f"{base_url}?page={start // size + 2}&{shape.paging.size_param}={size}"
-        headers["Link"] = f'<{link}>; rel="next", <{base_url}>; rel="first"'
-    return Answer(200, _json(_envelope(shape, page, len(records), following)), headers=headers)
+    return _json(_envelope(shape, records[start:end], len(records), following))
 
 
 def _window(shape: Shape, query: Mapping[str, str], total: int) -> tuple[int, int]:

@@ -72,15 +72,11 @@ class WorldParams:
 
 @dataclass(frozen=True, slots=True)
 class Ugly:
-    """A cell spoilt on purpose: its text in the file, and whether it costs the cell or the row.
-
-    `is_quarantined` is False for words that say "no value" openly: these are blanks, not faults.
-    """
+    """A cell spoilt on purpose: its text in the file, and whether it costs the cell or the row."""
 
     field: str
     text: str
     scope: str = "cell"
-    is_quarantined: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,7 +534,7 @@ class World:
             (projects[2], last - 1): Ugly("actual_pct", "#REF!"),
             (projects[3], last - 3): Ugly("planned_pct", "۱۲۰"),
             (projects[4], last - 4): Ugly("province", "البورز", scope="row"),
-            (projects[2], last - 6): Ugly("actual_pct", "نامشخص", is_quarantined=False),
+            (projects[2], last - 6): Ugly("actual_pct", "نامشخص"),
         }
         blank = {
             (projects[2], last - 2): "planned_pct",

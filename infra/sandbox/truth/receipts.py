@@ -1,0 +1,151 @@
+"""What reached us when: the only thing that the ground truth has to be told.
+
+Either planned (`nightly_deliveries`: a list of nights, for tests without a database) or looked up
+(`ledger_deliveries`): the ledger's receipts name bytes, and the world knows the bytes that each
+source showed on each night. No value is ever taken from the database.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.sandbox.calendar import WEEK
+from infra.sandbox.pages import whole_answer
+from infra.sandbox.truth.model import Delivery, SourceInfo
+from infra.sandbox.world import Dataset, World
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night: the week that had closed, when its reports came, who could not be reached."""
+
+    as_of_week: dt.date
+    received_at: dt.datetime
+    absent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One snapshot of the ledger: the names and hashes of its parts, and when it was received."""
+
+    source: str
+    received_at: dt.datetime
+    parts: tuple[tuple[str, str], ...]
+
+
+def source_infos(world: World) -> list[SourceInfo]:
+    """Return the nation's sources as the registry knows them."""
+    return [
+        SourceInfo(
+            source=dataset.source,
+            agency=dataset.agency,
+            kind=dataset.kind,
+            is_simulated=True,
+            cadence=dataset.cadence,
+            owed_from=dataset.owed_from,
+            due_hours=dataset.due_hours,
+            grace_hours=dataset.grace_hours,
+        )
+        for dataset in world.datasets
+    ]
+
+
+def nightly_deliveries(world: World, nights: Sequence[Night]) -> list[Delivery]:
+    """Return what each night brings: the APIs' answers, and workbooks not taken before."""
+    found: list[Delivery] = []
+    taken: set[tuple[str, str]] = set()
+    for night in nights:
+        for dataset in world.datasets:
+            if dataset.source in night.absent:
+                continue
+            if dataset.medium == "api":
+                rows = world.rows(dataset.source, night.as_of_week)
+                found.append(Delivery(dataset.source, night.received_at, rows))
+                continue
+            for file in world.files(dataset.source, night.as_of_week):
+                if (dataset.source, file.name) not in taken:
+                    taken.add((dataset.source, file.name))
+                    found.append(Delivery(dataset.source, night.received_at, file.rows))
+    return found
+
+
+def read_receipts(connection: psycopg.Connection[tuple[object, ...]]) -> list[Receipt]:
+    """Return the receipts of all snapshots that were loaded, in the order of their loading."""
+    rows = connection.execute(
+        """
+        select s.source, s.received_at, s.parts, min(l.load_id) as load_id
+        from raw.snapshot as s
+        inner join raw.load as l on s.snapshot_id = l.snapshot_id
+        where l.status <> 'rejected'
+        group by s.snapshot_id
+        order by load_id
+        """
+    ).fetchall()
+    found: list[Receipt] = []
+    for source, received_at, parts, _ in rows:
+        if not isinstance(received_at, dt.datetime) or not isinstance(parts, list):
+            raise TypeError(f"the ledger's snapshot of {source} has an unexpected form")
+        found.append(
+            Receipt(
+                str(source),
+                received_at.astimezone(dt.UTC),
+                tuple((str(part["name"]), str(part["sha256"])) for part in parts),
+            )
+        )
+    return found
+
+
+def ledger_deliveries(
+    world: World, receipts: Iterable[Receipt], until: dt.date
+) -> tuple[list[Delivery], list[Receipt]]:
+    """Return what the receipts brought, and the receipts that are none of this world's.
+
+    `until` is the last night's week. The second list is empty unless other sources are registered
+    or somebody has changed the nation's files.
+    """
+    datasets = {dataset.source: dataset for dataset in world.datasets}
+    answers: dict[str, dict[frozenset[str], dt.date]] = {}
+    found: list[Delivery] = []
+    foreign: list[Receipt] = []
+    for receipt in receipts:
+        dataset = datasets.get(receipt.source)
+        if dataset is None:
+            foreign.append(receipt)
+        elif dataset.medium == "workbook":
+            names = {name for name, _ in receipt.parts}
+            files = [f for f in world.files(dataset.source, until) if f.name in names]
+            found.extend(Delivery(dataset.source, receipt.received_at, f.rows) for f in files)
+            if not files:
+                foreign.append(receipt)
+        else:
+            known = answers.setdefault(dataset.source, {})
+            if not known:
+                known.update(_answers(world, dataset, until))
+            week = known.get(frozenset(sha for _, sha in receipt.parts))
+            if week is None:
+                foreign.append(receipt)
+            else:
+                rows = world.rows(dataset.source, week)
+                found.append(Delivery(dataset.source, receipt.received_at, rows))
+    return found, foreign
+
+
+def _answers(world: World, dataset: Dataset, until: dt.date) -> dict[frozenset[str], dt.date]:
+    """Return every whole answer that a source can have given, as hashes of pages, by its week."""
+    found: dict[frozenset[str], dt.date] = {}
+    week = world.params.first_week
+    while week <= until:
+        bodies, after_last = whole_answer(world, dataset.source, week)
+        pages = frozenset(hashlib.sha256(body).hexdigest() for body in bodies)
+        # whoever has no total to go by asks once more after a full last page
+        for seen in (pages, pages | {hashlib.sha256(after_last).hexdigest()}):
+            found.setdefault(seen, week)
+        week += WEEK
+    return found

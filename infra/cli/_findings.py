@@ -23,7 +23,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from ingestion.contracts.reasons import REASONS
+from ingestion.contracts.reasons import Reason, reason
 from ingestion.normalise.calendar import to_jalali, week_label
 
 _TEHRAN = ZoneInfo("Asia/Tehran")
@@ -253,7 +253,7 @@ def write_workbook(
 
 def _texts(number: int, row: FindingRow) -> list[str]:
     sheet, address = _place(row.locator)
-    known = REASONS.get(row.reason_code)
+    known = _known(row.reason_code)
     problem = row.message
     if known is not None:
         # the raw text may hold braces, so it goes in last and by replacement
@@ -277,6 +277,14 @@ def _texts(number: int, row: FindingRow) -> list[str]:
         _jalali(row.received_at),
         row.number,
     ]
+
+
+def _known(code: str) -> Reason | None:
+    """The reason in both languages; None for codes of rules that have only their own words."""
+    try:
+        return reason(code)
+    except KeyError:
+        return None
 
 
 def _put(sheet: Worksheet, line: int, column: int, text: str, *, bold: bool = False) -> None:

@@ -334,6 +334,158 @@ _FILES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ),
 )
 
+_RESEND: Final = "Save the file again and send it once more."
+_RESEND_FA: Final = "فایل را دوباره ذخیره و ارسال کنید."
+_TOO_LARGE: Final = (
+    "the file is larger than what is read here",
+    "Send it without empty rows and columns, or in several files.",
+    "فایل بزرگ‌تر از حد مجاز است",
+    "ردیف‌ها و ستون‌های خالی را حذف یا فایل را چند بخش کنید.",
+)
+
+# Files that are refused as a whole; the finding itself says more in its own words.
+_REFUSALS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
+    ("empty-file", "the file is empty", _RESEND, "فایل خالی است", _RESEND_FA),
+    (
+        "damaged-file",
+        "the file is damaged or incomplete",
+        _RESEND,
+        "فایل آسیب دیده یا ناقص است",
+        _RESEND_FA,
+    ),
+    (
+        "reader-crashed",
+        "the workbook cannot be read",
+        _RESEND,
+        "فایل صفحه‌گسترده خوانده نمی‌شود",
+        _RESEND_FA,
+    ),
+    (
+        "password-protected",
+        "the workbook is protected by a password",
+        "Send it without a password.",
+        "فایل گذرواژه دارد",
+        "فایل را بدون گذرواژه ارسال کنید.",
+    ),
+    (
+        "unsupported-format",
+        "the file has a format that is not read here",
+        "Send an xlsx workbook or a CSV table.",
+        "قالب فایل پشتیبانی نمی‌شود",
+        "فایل را با قالب xlsx یا csv ارسال کنید.",
+    ),
+    (
+        "no-sheets",
+        "the workbook has no sheet with cells",
+        _RESEND,
+        "هیچ برگه‌ای در فایل داده ندارد",
+        _RESEND_FA,
+    ),
+    (
+        "mojibake",
+        "the text has been damaged by a wrong encoding",
+        "Export it again as UTF-8.",
+        "نویسه‌های متن با کدگذاری نادرست خراب شده است",
+        "فایل را با کدگذاری UTF-8 دوباره بسازید.",
+    ),
+    (
+        "encoding-unknown",
+        "the encoding of the text cannot be told",
+        "Export it again as UTF-8.",
+        "کدگذاری متن معلوم نیست",
+        "فایل را با کدگذاری UTF-8 دوباره بسازید.",
+    ),
+    (
+        "separator-unclear",
+        "the separator between the columns cannot be told",
+        "Export the table again with ';' or tab between the columns.",
+        "جداکننده ستون‌ها معلوم نیست",
+        "جدول را با جداکننده «;» دوباره بسازید.",
+    ),
+    (
+        "broken-quotes",
+        "a quoted text of the table does not end",
+        _RESEND,
+        "گیومه یکی از متن‌های جدول بسته نشده است",
+        _RESEND_FA,
+    ),
+    ("file-too-large", *_TOO_LARGE),
+    ("too-many-cells", *_TOO_LARGE),
+    ("workbook-too-large", *_TOO_LARGE),
+    ("workbook-timeout", *_TOO_LARGE),
+    ("archive-bomb", *_TOO_LARGE),
+    (
+        "header-not-found",
+        "no row of the sheet names the expected columns",
+        "Check that this is the right file; titles must be those of the form.",
+        "سرستون‌های مورد انتظار در برگه پیدا نشد",
+        "فایل درست را بفرستید و عنوان ستون‌ها را تغییر ندهید.",
+    ),
+    (
+        "missing-column",
+        "a compulsory column is missing",
+        "Add the column with the title of the form.",
+        "یکی از ستون‌های الزامی در فایل نیست",
+        "ستون را با همان عنوان فرم اضافه کنید.",
+    ),
+    (
+        "duplicate-header",
+        "two columns have the same title",
+        "Rename one of the columns.",
+        "دو ستون یک عنوان دارند",
+        "عنوان یکی از ستون‌ها را تغییر دهید.",
+    ),
+    (
+        "missing-sheet",
+        "an expected sheet is missing",
+        "Keep the sheets of the form and their names.",
+        "یکی از برگه‌های فرم در فایل نیست",
+        "برگه‌های فرم و نام آن‌ها را حفظ کنید.",
+    ),
+    (
+        "no-records",
+        "the file has no records",
+        "Fill in the form and send it again.",
+        "فایل هیچ ردیف داده‌ای ندارد",
+        "فرم را پر و دوباره ارسال کنید.",
+    ),
+    (
+        "empty-after-data",
+        "the file has no records although earlier ones had",
+        "Send the report; what was loaded before stays in force.",
+        "این فایل برخلاف فایل‌های پیشین هیچ ردیف داده‌ای ندارد",
+        "گزارش را دوباره ارسال کنید؛ داده‌های پیشین معتبر می‌ماند.",
+    ),
+    (
+        "too-few-rows",
+        "the file has fewer readable rows than the source promises",
+        "Send the whole report.",
+        "تعداد ردیف‌های خوانده‌شده کمتر از حد مورد انتظار است",
+        "گزارش کامل را ارسال کنید.",
+    ),
+    (
+        "too-many-quarantined",
+        "most rows of the file could not be read",
+        "Correct the listed cells, or use the agreed form.",
+        "بیشتر ردیف‌های فایل خوانده نشد",
+        "خانه‌های فهرست‌شده را اصلاح یا از فرم توافق‌شده استفاده کنید.",
+    ),
+    (
+        "shrunk",
+        "the file is much smaller than the last one",
+        "Send the whole report.",
+        "فایل بسیار کوچک‌تر از فایل پیشین است",
+        "گزارش کامل را ارسال کنید.",
+    ),
+    (
+        "unit-jump",
+        "the figures are a power of ten away from the last ones: the unit seems to differ",
+        "Check the unit of the column and send the report in the agreed one.",
+        "ارقام نسبت به گزارش پیشین ده، صد، هزار یا میلیون برابر شده و گویا واحد تغییر کرده است",
+        "واحد ستون را بررسی و گزارش را با واحد توافق‌شده ارسال کنید.",
+    ),
+)
+
 
 def _of_list(name: str, english: str, persian: str) -> tuple[Reason, ...]:
     """What can be wrong with a name of the code list `name`."""
@@ -372,7 +524,7 @@ def _of_list(name: str, english: str, persian: str) -> tuple[Reason, ...]:
 REASONS: Final[dict[str, Reason]] = {
     entry.code: entry
     for entry in (
-        *(Reason(*texts) for texts in (*_CELLS, *_ROWS, *_FILES)),
+        *(Reason(*texts) for texts in (*_CELLS, *_ROWS, *_FILES, *_REFUSALS)),
         *(found for names in _LISTS for found in _of_list(*names)),
     )
 }

@@ -109,7 +109,7 @@ def reject(
             reject_detail=str(error),
         )
         load_id = ledger.record_load(connection, row)
-        _copy_findings(connection, load_id, receipt, terms, [finding], None)
+        _copy_findings(connection, load_id, receipt, terms, [finding], _read_of_rows())
         return replace(_result(load_id, row, frozenset()), remedy=error.remedy)
 
 
@@ -187,7 +187,8 @@ def _store(
         numbered.select("row", pl.col("record_no").cast(pl.Int32)), on="row", how="left"
     )
     # Also when nothing is new: the newest load that covers a period says what is unreadable in it.
-    _copy_findings(connection, load_id, receipt, terms, records.findings, known)
+    rows_read = _read_of_rows(known, records.refused)
+    _copy_findings(connection, load_id, receipt, terms, records.findings, rows_read)
     periods = frozenset(
         zip(news["period_kind"].to_list(), news["period_start"].to_list(), strict=True)
     )
@@ -228,8 +229,9 @@ def _refuse(
         remedy=rejection.remedy,
         rule=guards.RULE,
     )
-    known = frame.with_columns(pl.lit(None, dtype=pl.Int32).alias("record_no"))
-    _copy_findings(connection, load_id, base.receipt, terms, [finding, *records.findings], known)
+    rows_read = _read_of_rows(frame, records.refused)
+    findings = [finding, *records.findings]
+    _copy_findings(connection, load_id, base.receipt, terms, findings, rows_read)
     return replace(_result(load_id, row, frozenset()), remedy=rejection.remedy)
 
 
@@ -248,9 +250,9 @@ def _copy_findings(
     receipt: Receipt,
     terms: Terms,
     findings: Sequence[Finding],
-    known: pl.DataFrame | None,
+    rows_read: pl.DataFrame,
 ) -> None:
-    """Write `raw.quarantine`; `known` gives what could be read of the rows, by `row`."""
+    """Write `raw.quarantine`; `rows_read` as made by `_read_of_rows`."""
     if not findings:
         return
     frame = pl.DataFrame(
@@ -281,7 +283,7 @@ def _copy_findings(
             "row": pl.UInt32,
         },
     )
-    frame = frame.join(_read_of_rows(known), on="row", how="left").drop("row")
+    frame = frame.join(rows_read, on="row", how="left").drop("row")
     frame = frame.with_columns(
         pl.col("agency_code").fill_null(terms.spec.agency),
         pl.col("province_code").fill_null(pl.lit(terms.spec.province, dtype=pl.String)),
@@ -293,8 +295,11 @@ def _copy_findings(
     copy_in(connection, "raw", "quarantine", frame)
 
 
-def _read_of_rows(known: pl.DataFrame | None) -> pl.DataFrame:
-    """By row: record number, agency, province and period; '' counts as not read."""
+def _read_of_rows(*frames: pl.DataFrame | None) -> pl.DataFrame:
+    """By `row`: record number, agency, province and period, from accepted and refused rows.
+
+    A row without a record in this load has none of `record_no`; '' counts as not read.
+    """
     wanted: dict[str, pl.DataType] = {
         "row": pl.UInt32(),
         "record_no": pl.Int32(),
@@ -303,17 +308,17 @@ def _read_of_rows(known: pl.DataFrame | None) -> pl.DataFrame:
         "period_kind": pl.String(),
         "period_start": pl.Date(),
     }
-    if known is None:
-        return pl.DataFrame(schema=wanted)
-    columns = [
-        (known[name] if name in known.columns else pl.Series(name, [None] * known.height)).cast(
-            dtype
-        )
-        for name, dtype in wanted.items()
-    ]
-    return pl.DataFrame(columns).with_columns(
-        pl.col("agency_code", "province_code").replace("", None)
-    )
+    found = pl.DataFrame(schema=wanted)
+    for frame in frames:
+        if frame is None:
+            continue
+        nothing = pl.Series([None]).new_from_index(0, frame.height)
+        columns = [
+            (frame[name] if name in frame.columns else nothing).cast(dtype).alias(name)
+            for name, dtype in wanted.items()
+        ]
+        found = found.vstack(pl.DataFrame(columns))
+    return found.with_columns(pl.col("agency_code", "province_code").replace("", None))
 
 
 def _row(receipt: Receipt, terms: Terms, *, status: str, **given: object) -> LoadRow:

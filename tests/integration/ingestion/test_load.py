@@ -79,14 +79,20 @@ def test_a_file_becomes_records_with_lineage_and_a_balanced_ledger(house: House)
 
 def test_N13_a_quarantined_cell_keeps_its_address_and_knows_its_record(house: House) -> None:
     rows = [progress("P01", "45.5"), progress("P02", None, province_code="IR-07")]
-    refused = cell(None, "unknown-project", scope="row", field="project", raw_text="P99")
-    house.give(0, *rows, findings=[cell(1, "error-value", raw_text="#REF!"), refused])
+    refused = cell(2, "unknown-project", scope="row", field="project", raw_text="P99")
+    loaded = records(rows, findings=[cell(1, "error-value", raw_text="#REF!"), refused])
+    loaded.rows_refused, loaded.rows_read = 1, 3
+    loaded.refused = pl.DataFrame(
+        {"row": [2], "agency_code": ["sim_a02"], "period_kind": ["week"], "period_start": [WEEK]},
+        schema_overrides={"row": pl.UInt32},
+    )
+    house.load(house.receive("a"), loaded)
     found = house.query(
         "select scope, reason_code, raw_text, record_no, agency_code, province_code, "
         "period_start, header from raw.quarantine order by item_no"
     )
     assert found[0] == ("cell", "error-value", "#REF!", 2, "sim_a01", "IR-07", WEEK, "پیشرفت")
-    assert found[1] == ("row", "unknown-project", "P99", None, "sim_a01", None, None, "پیشرفت")
+    assert found[1] == ("row", "unknown-project", "P99", None, "sim_a02", None, WEEK, "پیشرفت")
 
 
 def test_S1_the_same_content_in_other_bytes_adds_nothing(house: House) -> None:

@@ -73,7 +73,9 @@ owed as (
         sum(r.on_time) as on_time,
         (count(distinct r.agency_code))::integer as agencies_owing,
         (count(distinct r.agency_code) filter (where r.received = 1))::integer
-            as agencies_reporting
+            as agencies_reporting,
+        (count(distinct r.agency_code) filter (where r.on_time = 1))::integer
+            as agencies_on_time
     from reports as r
     inner join needed_weeks as w on r.period_start = w.week_start
     where r.expected = 1
@@ -138,7 +140,7 @@ figures as (
         ),
         (
             'on_time_rate_pct', o.on_time::numeric, o.expected::numeric, true, true, 100,
-            coalesce(o.agencies_reporting, 0), coalesce(o.agencies_owing, 0), 'none_owed'
+            coalesce(o.agencies_on_time, 0), coalesce(o.agencies_owing, 0), 'none_owed'
         ),
         (
             'portfolio_actual_pct', f.actual, f.actual_weight, true, true, 1,

@@ -1,29 +1,24 @@
-with
-
-records as (
-    select
-        load_id,
-        record_no,
-        source,
-        record_key,
-        period_kind,
-        period_start,
-        reported_at,
-        received_at,
-        is_retracted,
-        is_hidden,
-        cells_required,
-        cells_filled,
-        locator,
-        lineage,
-        indicator_code,
-        province_code,
-        agency_code,
-        value,
-        numerator,
-        denominator,
-        unit
-    from {{ source('raw', 'indicator_value') }}
-)
-
-select * from records
+-- a plain select: a WITH would keep joins from the table's indexes
+select
+    load_id,
+    record_no,
+    source,
+    record_key,
+    period_kind,
+    period_start,
+    reported_at,
+    received_at,
+    is_retracted,
+    is_hidden,
+    cells_required,
+    cells_filled,
+    locator,
+    lineage,
+    indicator_code,
+    province_code,
+    agency_code,
+    value,
+    numerator,
+    denominator,
+    unit
+from {{ source('raw', 'indicator_value') }}

@@ -1,27 +1,22 @@
-with
-
-records as (
-    select
-        load_id,
-        record_no,
-        source,
-        record_key,
-        period_kind,
-        period_start,
-        reported_at,
-        received_at,
-        is_retracted,
-        is_hidden,
-        cells_required,
-        cells_filled,
-        locator,
-        lineage,
-        committee_code,
-        held_on,
-        due_period_start,
-        minuted_on,
-        decisions
-    from {{ source('raw', 'meeting') }}
-)
-
-select * from records
+-- a plain select: a WITH would keep joins from the table's indexes
+select
+    load_id,
+    record_no,
+    source,
+    record_key,
+    period_kind,
+    period_start,
+    reported_at,
+    received_at,
+    is_retracted,
+    is_hidden,
+    cells_required,
+    cells_filled,
+    locator,
+    lineage,
+    committee_code,
+    held_on,
+    due_period_start,
+    minuted_on,
+    decisions
+from {{ source('raw', 'meeting') }}

@@ -22,6 +22,7 @@ test_contracts.py`.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,12 @@ _PAST: Final = frozenset(
 # clocks of agencies run ahead by less than this
 _CLOCK_SKEW: Final = dt.timedelta(days=1)
 _CONSTANT: Final = FieldMap(value="")
+_ESCAPES: Final = {
+    **{chr(code): f"\\u{code:04x}" for code in range(1, 0x20)},
+    "\x00": "\u2400",
+    '"': '\\"',
+    "\\": "\\\\",
+}
 # reasons that another rule than the reading of the field's type gives
 _RULE_OF_REASON: Final = {
     "error-value": "error-value",
@@ -562,22 +569,36 @@ def _completeness(
 
 
 def _lineage(fields: dict[str, _Field], height: int) -> pl.Series:
-    """JSON text a row: {"<field>": [address, raw text, header]} for every column of the file."""
-    members: list[pl.Expr] = []
+    """JSON text a row: {"<field>": [address, raw text, header]} for every column of the file.
+
+    Written by concatenation, which is several times faster than encoding structs.
+    """
+    parts: list[pl.Expr] = []
     for name, item in fields.items():
         column = item.column
         if column is None or not item.is_mapped:
             continue  # a constant of the source file stands in no cell
-        headers = _repeated(column.header, height) if column.headers is None else column.headers
-        raw = column.text
-        if raw.str.contains("\x00", literal=True).any():
-            # jsonb has no NUL; the picture of one stands in
-            raw = raw.str.replace_all("\x00", "\u2400", literal=True)
-        members.append(pl.concat_list(pl.lit(column.at), pl.lit(raw), pl.lit(headers)).alias(name))
-    if not members or height == 0:
+        header: pl.Expr = pl.lit(json.dumps(column.header, ensure_ascii=False))
+        if column.headers is not None:
+            header = _json_strings(column.headers)
+        parts += [
+            pl.lit(f'{"," if parts else "{"}"{name}":['),
+            *(_json_strings(column.at), pl.lit(",")),
+            *(_json_strings(column.text), pl.lit(",")),
+            *(header, pl.lit("]")),
+        ]
+    if not parts or height == 0:
         return _repeated("{}", height)
     frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True)})
-    return frame.select(pl.struct(members).struct.json_encode().alias("lineage")).to_series()
+    return frame.select(pl.concat_str(*parts, pl.lit("}")).alias("lineage")).to_series()
+
+
+def _json_strings(texts: pl.Series) -> pl.Expr:
+    """Each text as a JSON string, null as `null`; NUL, which jsonb cannot hold, as its picture."""
+    if texts.str.contains(r'[\x00-\x1f"\\]').any():
+        texts = texts.str.replace_many(list(_ESCAPES), list(_ESCAPES.values()))
+    quoted = pl.concat_str(pl.lit('"'), pl.lit(texts), pl.lit('"'))
+    return quoted.fill_null("null") if texts.null_count() else quoted
 
 
 # ------------------------------------------------------------------------------ findings

@@ -95,7 +95,7 @@ def blanks(texts: pl.Series, blank_words: Iterable[str] = ()) -> pl.Series:
 
 def cell_faults(texts: pl.Series, kind: pl.Series | None) -> pl.Series:
     """Utf8 reasons of cells that cannot hold a value: `error-value`, `formula-without-value`."""
-    is_error = texts.str.contains("^#").fill_null(False)
+    is_error = texts.str.contains("#", literal=True).fill_null(False)
     if is_error.any():
         is_error = is_error & texts.str.strip_chars(SPACES + INVISIBLE).str.contains(_ERROR)
     if kind is None:

@@ -28,6 +28,7 @@ from infra.settings import Settings, quiet_environment
 METADATA_SCHEMA: Final = "airflow"
 METADATA_ROLE: Final = "payesh_airflow"
 ADMIN_USER: Final = "admin"
+BUNDLE: Final = "payesh"
 FIRST_PORT: Final = 8080
 _PORTS_TRIED: Final = 200
 
@@ -114,6 +115,16 @@ def dags_folder(settings: Settings) -> Path:
     return settings.project_root / "dags"
 
 
+def bundles(folder: Path) -> str:
+    """Return Airflow's `dag_bundle_config_list` with this folder as the house's only bundle."""
+    bundle = {
+        "name": BUNDLE,
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(folder), "refresh_interval": 30},
+    }
+    return json.dumps([bundle])
+
+
 def free_port(first: int) -> int:
     """Return `first` or the next port on 127.0.0.1 that nobody listens on."""
     for port in range(first, first + _PORTS_TRIED):
@@ -194,13 +205,6 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _render(settings: Settings, home: Path, state: Mapping[str, str], passwords: Path) -> str:
-    bundle = [
-        {
-            "name": "payesh",
-            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": str(dags_folder(settings)), "refresh_interval": 30},
-        }
-    ]
     base_url = f"http://127.0.0.1:{state['port']}"
     logs = settings.log_dir / "airflow"
     sections: dict[str, dict[str, object]] = {
@@ -249,7 +253,7 @@ def _render(settings: Settings, home: Path, state: Mapping[str, str], passwords:
             "task_instance_heartbeat_timeout": 120,
         },
         "dag_processor": {
-            "dag_bundle_config_list": json.dumps(bundle),
+            "dag_bundle_config_list": bundles(dags_folder(settings)),
             "refresh_interval": 30,
             "min_file_process_interval": 30,
             "parsing_processes": 1,

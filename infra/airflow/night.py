@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import psycopg
     from airflow.sdk import DAG
 
+    from infra.airflow.environment import AirflowEnvironment
     from ingestion.spec.registry import LoadedSpec, Registry
 
 HEADLINES: Final = (
@@ -61,8 +62,8 @@ class Watcher(Protocol):
     def failed(self, stage: str, fault: Fault) -> None:
         """Something in a stage has failed; the night goes on if it can."""
 
-    def ended(self, stage: str, seconds: float, note: str) -> None:
-        """A stage is over."""
+    def ended(self, stage: str, seconds: float, failures: int) -> None:
+        """A stage is over; `failures` of its parts have failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,6 @@ class Stage:
 
     name: str
     seconds: float
-    note: str = ""
 
 
 @dataclass
@@ -141,6 +141,7 @@ class Night:
     problems: list[Fault] = field(default_factory=list)
     failures: list[Fault] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     release_no: int | None = None
     is_new_release: bool = False
     release_message: str = ""
@@ -159,7 +160,7 @@ class Night:
 
     @property
     def has_findings(self) -> bool:
-        """True when something was quarantined, a source failed, or a source file is broken."""
+        """True when anything was quarantined or warned of, a source failed or is broken."""
         return bool(self.findings or self.problems or any(source.fault for source in self.sources))
 
     def as_dict(self) -> dict[str, Any]:
@@ -322,10 +323,9 @@ class _Runner:
         self.settings = Settings.from_env()
 
     def _registry(self, night: Night) -> Registry:
-        from ingestion.pipeline import sync_registry
-
         from infra.airflow.registry import registry as read
         from infra.ingest import ingest_context
+        from ingestion.pipeline import sync_registry
 
         found = read(self.settings)
         for problem in found.problems:
@@ -350,25 +350,9 @@ class _Runner:
         ensure_pools(plain, pools(registry.specs.values()))
         # from here on this process is Airflow's: its configuration is read at import
         os.environ.update(airflow.env)
-        from airflow.dag_processing.dagbag import BundleDagBag
-
-        bag = BundleDagBag(
-            dag_folder=str(airflow.dags_folder),
-            bundle_path=airflow.dags_folder,
-            bundle_name="payesh",
-        )
-        broken = {
-            name: text
-            for name, text in bag.import_errors.items()
-            if "registry_problems" not in name
-        }
-        if broken:
-            name, text = next(iter(broken.items()))
-            raise PayeshError(
-                "a DAG file can't be read", f"dags/{name}", text.strip().splitlines()[-1]
-            )
-        self._said(f"{len(bag.dags)} DAGs")
-        return dict(bag.dags)
+        dags = _parsed(airflow)
+        self._said(f"{len(dags)} DAGs")
+        return dags
 
     def _ingest(self, night: Night, registry: Registry, dags: Mapping[str, DAG]) -> None:
         from infra.airflow.policy import source_dag_id
@@ -422,6 +406,7 @@ class _Runner:
         ):
             _fill_sources(cursor, night)
             night.findings = _findings(cursor, night.run_id)
+            night.warnings = _warnings(cursor, night.run_id)
             _fill_release(cursor, night)
             if night.release_no is not None:
                 night.headlines = _headlines(cursor, night.as_of_week)
@@ -462,12 +447,38 @@ class _Runner:
     @contextmanager
     def _timed(self, night: Night, stage: str) -> Iterator[None]:
         self.stage = stage
+        known = len(self.faults) + len(night.problems)
         self.watcher.began(stage)
         began = time.monotonic()
         yield
         seconds = time.monotonic() - began
         night.stages.append(Stage(stage, seconds))
-        self.watcher.ended(stage, seconds, "")
+        self.watcher.ended(stage, seconds, len(self.faults) + len(night.problems) - known)
+
+
+def _parsed(airflow: AirflowEnvironment) -> dict[str, DAG]:
+    """Parse the DAG folder, write it to Airflow's tables once, and return the DAGs."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+
+    from infra.airflow.environment import BUNDLE, bundles
+
+    folder = airflow.dags_folder
+    bag = BundleDagBag(dag_folder=str(folder), bundle_path=folder, bundle_name=BUNDLE)
+    # that file shows broken source files, which are told already
+    broken = {n: text for n, text in bag.import_errors.items() if "registry_problems" not in n}
+    if broken:
+        name, text = next(iter(broken.items()))
+        last_line = text.strip().splitlines()[-1]
+        raise PayeshError("a DAG file can't be read", f"dags/{name}", last_line)
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
+    sync_bag_to_db(bag, BUNDLE, None)
+    # dag.test() parses and writes the whole bundle again before each of its runs. All is written:
+    # point it at an empty folder, or a night costs the square of the number of sources.
+    empty = airflow.home / "nothing"
+    empty.mkdir(exist_ok=True)
+    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = bundles(empty)
+    return dict(bag.dags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,6 +558,17 @@ def _findings(cursor: psycopg.Cursor[dict[str, Any]], run_id: str) -> list[Findi
         [run_id],
     ).fetchall()
     return [Finding(**row) for row in rows]
+
+
+def _warnings(cursor: psycopg.Cursor[dict[str, Any]], run_id: str) -> list[str]:
+    """Return what the gates found and let pass, in their own words."""
+    rows = cursor.execute(
+        "select r.message from quality.result as r join quality.gate as g using (gate_id)"
+        " where g.run_id = %s and not r.is_success and r.severity <> 'fail'"
+        " order by g.gate_id, r.result_no",
+        [run_id],
+    ).fetchall()
+    return [row["message"] for row in rows]
 
 
 def _fill_release(cursor: psycopg.Cursor[dict[str, Any]], night: Night) -> None:

@@ -2,7 +2,7 @@
 
 In: the agencies (real and simulated). Out: records in raw, marts, a release; progress while it
 works, then a report, or one JSON object with --json (progress goes to standard error then).
-Exit codes: 0 done, 1 done with quarantine or failed sources under --strict, 2 refused,
+Exit codes: 0 done, 1 done with quarantine, warnings or failed sources under --strict, 2 refused,
 3 the night failed (no release could be made).
 Run it: `payesh nightly`, `payesh nightly --week 1405-W35`
 """
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from infra.cli.output import emit, json_option, wants_json
+from infra.cli.output import console, emit, json_option, wants_json
 from infra.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, RefusedError
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console, Group, RenderableType
     from rich.status import Status
+    from rich.table import Table
+    from rich.text import Text
 
     from infra.airflow.faults import Fault
     from infra.airflow.night import Finding, Headline, Night
@@ -40,7 +42,7 @@ _TITLES: Final = {
 
 @click.command()
 @click.option("--week", help="Reporting week, as 1405-W35 or its Saturday 2026-11-14.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when anything was quarantined.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on any finding.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, week: str | None, strict: bool) -> int:
@@ -56,7 +58,8 @@ def command(ctx: click.Context, week: str | None, strict: bool) -> int:
     if as_json:
         emit(ctx, "", night.as_dict())
     else:
-        emit(ctx, _report(night, settings), {})
+        # soft: tables keep their width, lines with commands and paths are never folded or cut
+        console().print(_report(night, settings), soft_wrap=True)
     if night.status == "failed":
         return EXIT_FAILED
     return EXIT_FINDINGS if strict and night.has_findings else EXIT_DONE
@@ -96,6 +99,7 @@ class _Screen:
         )
         self.status: Status | None = None
         self.stage_began = 0.0
+        self.told_at = 0.0
 
     def __enter__(self) -> _Screen:
         self.console.print("[bold]Payesh: the night[/bold]")
@@ -117,10 +121,14 @@ class _Screen:
             self._print(f"> {title}")
 
     def said(self, stage: str, text: str) -> None:
-        if self.status is not None and stage == "dbt_build":
-            # dozens of models: one moving line on a terminal
-            self.status.update(f"dbt: {text}")
-            return
+        if stage == "dbt_build":
+            # more than a hundred models: a moving line on a terminal, a line a second elsewhere
+            if self.status is not None:
+                self.status.update(f"dbt: {text}")
+                return
+            if time.monotonic() - self.told_at < 1.0:
+                return
+            self.told_at = time.monotonic()
         self._print(f"    {self._since()} {stage}: {text}")
 
     def failed(self, stage: str, fault: Fault) -> None:
@@ -132,9 +140,10 @@ class _Screen:
         if fault.fix:
             self._print(f"          do     {fault.fix}")
 
-    def ended(self, stage: str, seconds: float, note: str) -> None:
+    def ended(self, stage: str, seconds: float, failures: int) -> None:
         title = _TITLES.get(stage, stage)
-        self._print(f"  [green]ok[/green] {title}{note and ': ' + note}  {seconds:.1f} s", True)
+        sign = f"[red]{failures} failed[/red]" if failures else "[green]ok[/green]"
+        self._print(f"  {sign} {title}  {seconds:.1f} s", True)
 
     def _since(self) -> str:
         return f"{time.monotonic() - self.stage_began:5.1f}s"
@@ -143,27 +152,40 @@ class _Screen:
         self.console.print(text, markup=is_markup, soft_wrap=True)
 
 
-def _report(night: Night, settings: Settings) -> Group:
-    from rich.console import Group
+def _line(text: str, style: str = "") -> Text:
+    """One line that is never folded: commands and paths are there to be copied."""
     from rich.text import Text
 
-    parts: list[object] = [Text(""), Text(_verdict(night), style="bold")]
-    parts.append(_arrivals(night))
+    return Text(text, style=style, no_wrap=True, overflow="ignore")
+
+
+def _report(night: Night, settings: Settings) -> Group:
+    from rich.console import Group
+
+    from infra.airflow.night import FINDINGS_SHOWN
+
+    parts: list[RenderableType] = [_line(""), _line(_verdict(night), style="bold")]
+    parts += [_line(""), *_arrivals(night)]
     if night.findings:
-        parts += [Text(""), *_quarantine(night)]
+        parts += [_line(""), *_quarantine(night)]
+    if night.warnings:
+        parts += [_line(""), _line("Warnings of the gates", style="bold yellow")]
+        parts += [_line(f"  {warning}") for warning in night.warnings[:FINDINGS_SHOWN]]
+        if len(night.warnings) > FINDINGS_SHOWN:
+            parts.append(_line(f"  ... and {len(night.warnings) - FINDINGS_SHOWN} more"))
     faults = [(f"{s.source} ({s.owner}, {s.email})", s.fault) for s in night.sources if s.fault]
     faults += [("source file", fault) for fault in night.problems]
     faults += [("the warehouse", fault) for fault in night.failures]
     if faults:
-        parts += [Text(""), Text("Failed", style="bold red")]
+        parts += [_line(""), _line("Failed", style="bold red")]
         for whose, fault in faults:
-            parts.append(Text(f"  {whose}: {fault.what}"))
-            parts += [Text(f"      where  {fault.where}")] if fault.where else []
-            parts += [Text(f"      do     {fault.fix}")] if fault.fix else []
+            parts.append(_line(f"  {whose}: {fault.what}"))
+            parts += [_line(f"      where  {fault.where}")] if fault.where else []
+            parts += [_line(f"      do     {fault.fix}")] if fault.fix else []
     if night.headlines:
-        parts += [Text(""), _figures(night)]
-    parts += [Text(""), *_times(night), Text(""), *_where_to_look(night, settings)]
-    return Group(*parts)  # type: ignore[arg-type]
+        parts += [_line(""), _figures(night)]
+    parts += [_line(""), *_times(night), _line(""), *_where_to_look(night, settings)]
+    return Group(*parts)
 
 
 def _verdict(night: Night) -> str:
@@ -179,48 +201,53 @@ def _verdict(night: Night) -> str:
     )
 
 
-def _arrivals(night: Night) -> object:
+def _arrivals(night: Night) -> list[RenderableType]:
     from rich.table import Table
 
-    table = Table(title="What arrived", title_justify="left", box=None, pad_edge=False)
-    for name in ("source", "", "state"):
-        table.add_column(name, no_wrap=True)
-    for name in ("files", "read", "accepted", "quarantined", "cells q.", "unchanged", "non-data"):
-        table.add_column(name, justify="right")
-    for source in night.sources:
-        style = "red" if source.fault else "" if source.state == "new" else "dim"
-        numbers = (
-            source.files,
-            source.rows_read,
-            source.accepted,
-            source.quarantined,
-            source.cells_quarantined,
-            source.unchanged,
-            source.non_data,
-        )
-        table.add_row(
-            source.source,
-            "simulated" if source.is_simulated else "real",
-            source.state,
-            *(str(number) if number else "-" for number in numbers),
-            style=style,
-        )
-    return table
+    shown = [source for source in night.sources if source.files or source.fault]
+    silent = len(night.sources) - len(shown)
+    lines: list[RenderableType] = []
+    if shown:
+        table = Table(title="What arrived", title_justify="left", box=None, pad_edge=False)
+        for name in ("source", "", "state"):
+            table.add_column(name, no_wrap=True)
+        for name in ("files", "read", "accepted", "rows q.", "cells q.", "unchanged", "no data"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for source in shown:
+            numbers = (
+                source.files,
+                source.rows_read,
+                source.accepted,
+                source.quarantined,
+                source.cells_quarantined,
+                source.unchanged,
+                source.non_data,
+            )
+            table.add_row(
+                source.source,
+                "simulated" if source.is_simulated else "real",
+                source.state,
+                *(str(number) if number else "-" for number in numbers),
+                style="red" if source.fault else "",
+            )
+        lines.append(table)
+    if silent:
+        lines.append(_line(f"  {silent} of {len(night.sources)} sources had nothing new"))
+    return lines
 
 
-def _quarantine(night: Night) -> list[object]:
-    from rich.text import Text
+def _quarantine(night: Night) -> list[RenderableType]:
 
     from infra.airflow.night import FINDINGS_SHOWN
 
-    lines: list[object] = [
-        Text(f"Quarantined: {night.quarantined} cells, rows or files", style="bold yellow")
+    lines: list[RenderableType] = [
+        _line(f"Quarantined: {night.quarantined} cells, rows or files", style="bold yellow")
     ]
     for finding in night.findings[:FINDINGS_SHOWN]:
-        lines += [Text(line) for line in _finding(finding)]
+        lines += [_line(line) for line in _finding(finding)]
     more = len(night.findings) - FINDINGS_SHOWN
     if more > 0:
-        lines.append(Text(f"  ... and {more} more reasons; see `payesh quarantine list`"))
+        lines.append(_line(f"  ... and {more} more reasons; see `payesh quarantine list`"))
     return lines
 
 
@@ -236,7 +263,7 @@ def _finding(finding: Finding) -> list[str]:
     ]
 
 
-def _figures(night: Night) -> object:
+def _figures(night: Night) -> Table:
     from rich.table import Table
 
     table = Table(
@@ -269,19 +296,17 @@ def _short(value: Decimal, signed: bool = False) -> str:
     return f"{value:+.2f}" if signed else f"{value:.2f}"
 
 
-def _times(night: Night) -> list[object]:
-    from rich.text import Text
+def _times(night: Night) -> list[RenderableType]:
 
     whole = [f"{s.name} {s.seconds:.1f} s" for s in night.stages if "." not in s.name]
     parts = [f"{s.name.split('.', 1)[1]} {s.seconds:.1f} s" for s in night.stages if "." in s.name]
-    lines: list[object] = [Text(f"Time   {night.seconds:.1f} s: {', '.join(whole)}")]
+    lines: list[RenderableType] = [_line(f"Time   {night.seconds:.1f} s: {', '.join(whole)}")]
     if parts:
-        lines.append(Text(f"       warehouse: {', '.join(parts)}"))
+        lines.append(_line(f"       warehouse: {', '.join(parts)}"))
     return lines
 
 
-def _where_to_look(night: Night, settings: Settings) -> list[object]:
-    from rich.text import Text
+def _where_to_look(night: Night, settings: Settings) -> list[RenderableType]:
 
     rows = [
         ("figures", 'payesh psql -c "select * from marts.macro_overview_weekly"'),
@@ -298,4 +323,4 @@ def _where_to_look(night: Night, settings: Settings) -> list[object]:
     ]
     if settings.sandbox:
         rows.append(("true values", "payesh sandbox truth"))
-    return [Text("Where to look"), *(Text(f"  {name:<12} {value}") for name, value in rows)]
+    return [_line("Where to look"), *(_line(f"  {name:<12} {value}") for name, value in rows)]

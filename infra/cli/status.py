@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.output import emit, json_option
+from infra.cli.output import console, emit, json_option, wants_json
 from infra.settings import TEHRAN, Settings
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Group, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from infra.airflow.overview import Overview
 
@@ -40,38 +41,46 @@ def command(ctx: click.Context, weeks: int) -> None:
     settings = Settings.from_env()
     migrate(settings)
     found = overview(settings, weeks)
-    emit(ctx, _page(found), found.as_dict())
+    if wants_json(ctx):
+        emit(ctx, "", found.as_dict())
+    else:
+        console().print(_page(found), soft_wrap=True)
+
+
+def _line(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(text, style=style, no_wrap=True, overflow="ignore")
 
 
 def _page(found: Overview) -> Group:
     from rich.console import Group
-    from rich.text import Text
 
-    parts: list[RenderableType] = [Text("Services", style="bold")]
-    parts += [Text(f"  {name:<22} {state}") for name, state in found.services.items()]
+    parts: list[RenderableType] = [_line("Services", style="bold")]
+    parts += [_line(f"  {name:<22} {state}") for name, state in found.services.items()]
     if found.problem:
-        parts.append(Text(f"  problem: {found.problem}", style="red"))
-    parts += [Text(""), Text("Release", style="bold"), Text(f"  {_release(found)}")]
+        parts.append(_line(f"  problem: {found.problem}", style="red"))
+    parts += [_line(""), _line("Release", style="bold"), _line(f"  {_release(found)}")]
     if found.refusal:
-        parts.append(Text(f"  refused since: {found.refusal}", style="red"))
+        parts.append(_line(f"  refused since: {found.refusal}", style="red"))
     for night in found.nights:
         seconds = "" if night["seconds"] is None else f", {night['seconds']} s"
-        parts.append(Text(f"  night of {_time(night['started_at'])}: {night['status']}{seconds}"))
-    parts += [Text(""), _grid(found)]
-    parts += [Text(""), Text("Open failures", style="bold")]
+        parts.append(_line(f"  night of {_time(night['started_at'])}: {night['status']}{seconds}"))
+    parts += [_line(""), _grid(found)]
+    parts += [_line(""), _line("Open failures", style="bold")]
     if not found.failures:
-        parts.append(Text("  none"))
+        parts.append(_line("  none"))
     for failure in found.failures:
         parts.append(
-            Text(f"  {failure.source} [{failure.code}] since {_time(failure.since)}", style="red")
+            _line(f"  {failure.source} [{failure.code}] since {_time(failure.since)}", style="red")
         )
-        parts.append(Text(f"      {failure.what}"))
-        parts.append(Text(f"      owner {failure.owner}; do: {failure.fix}"))
-    parts += [Text(""), Text("Quarantine that still stands", style="bold")]
+        parts.append(_line(f"      {failure.what}"))
+        parts.append(_line(f"      owner {failure.owner}; do: {failure.fix}"))
+    parts += [_line(""), _line("Quarantine that still stands", style="bold")]
     if not found.debts:
-        parts.append(Text("  none"))
+        parts.append(_line("  none"))
     parts += [
-        Text(
+        _line(
             f"  {debt.source:<34} {debt.count:5}  oldest {debt.oldest_days} days"
             f"  mostly {debt.top_reason}  ({debt.owner})"
         )

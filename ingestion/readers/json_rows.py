@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ _MARK: Final = "\x01"
 # A whole string (so that nothing inside it is taken for a number), perhaps its colon, perhaps the
 # number that follows.
 _STRING_OR_NUMBER: Final = r'("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)(-?[0-9][0-9.eE+\-]*)?'
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _DAMAGED_REMEDY: Final = "Fetch it again; if it stays, the agency's export is broken."
 
 
@@ -98,7 +100,8 @@ def _numbered(frame: pl.DataFrame, height: int) -> pl.DataFrame:
 
 def _columns(text: str, records_at: str) -> pl.DataFrame | None:
     """The records as a frame of text, or None when they are no plain table."""
-    if _MARK in text:
+    if _MARK in text or _SURROGATE.search(text):
+        # halves of characters would come out as replacement signs
         return None
     try:
         frame = pl.read_json(io.BytesIO(_quote_numbers(text).encode()), infer_schema_length=None)

@@ -8,6 +8,7 @@ long, and whatever kills it becomes a `ReadError` here. It gets no environment, 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import io
 import json
 import os
@@ -36,6 +37,7 @@ _REMEDIES: Final = {
     "too-many-cells": _TOO_LARGE,
     "html-without-table": "The link may lead to a login page: check it in a browser.",
 }
+_LAST_WORDS_SECONDS: Final = 5
 _RESEND: Final = "Open it in a spreadsheet program, save it anew as .xlsx and send it again."
 
 
@@ -189,13 +191,23 @@ class _Child:
         self, process: subprocess.Popen[bytes], name: str, timed_out: bool, error: Exception
     ) -> ReadError:
         """What the child died of, as far as its end tells."""
+        lied = isinstance(error, pickle.UnpicklingError)
+        if not lied:
+            # its pipe closes a moment before it is gone
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_WORDS_SECONDS)
+        status = process.poll()
         process.kill()
-        status = process.wait()
+        process.wait()
         # it is dead, so its last words end here; they are few, a pipe holds them
         said = (
             process.stderr.read(20_000).decode(errors="replace").strip() if process.stderr else ""
         )
         self._discard()
+        if lied:
+            return ReadError(
+                "reader-crashed", f"The reader was taken over: {error}.", _RESEND, name
+            )
         if timed_out or status == -signal.SIGXCPU:
             return ReadError(
                 "workbook-timeout", "The workbook takes too long to read.", _TOO_LARGE, name

@@ -266,9 +266,11 @@ def _line_of_key(node: Any, name: str) -> int | None:
 
 
 def _first_fault(path: Path, tree: CommentedMap, error: ValidationError) -> SpecError:
-    faults = [_fault(path, tree, item) for item in error.errors(include_url=False)]
-    faults.sort(key=lambda fault: fault.line or 10**9)
-    first = faults[0]
+    # a misspelt setting is also a missing one: the misspelling is what helps
+    items = error.errors(include_url=False)
+    faults = [(i["type"] != "extra_forbidden", _fault(path, tree, i)) for i in items]
+    faults.sort(key=lambda pair: (pair[0], pair[1].line or 10**9))
+    first = faults[0][1]
     if len(faults) > 1:
         first.remedy += f" ({len(faults) - 1} more after this one.)"
     return first

@@ -79,14 +79,6 @@ class LoadRow:
 # ------------------------------------------------------------------------------- snapshots, fetches
 
 
-def known_snapshot(connection: psycopg.Connection, source: str, sha256: str) -> int | None:
-    """The id of these bytes of this source, if they ever came."""
-    row = connection.execute(
-        "select snapshot_id from raw.snapshot where source = %s and sha256 = %s", [source, sha256]
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
 def record_snapshot(
     connection: psycopg.Connection,
     source: str,
@@ -112,10 +104,12 @@ def record_snapshot(
     ).fetchone()
     if row is not None:
         return int(row[0])
-    known = known_snapshot(connection, source, sha256)
+    known = connection.execute(
+        "select snapshot_id from raw.snapshot where source = %s and sha256 = %s", [source, sha256]
+    ).fetchone()
     if known is None:
         raise LookupError(f"snapshot {sha256} of {source} is neither new nor known")
-    return known
+    return int(known[0])
 
 
 def record_fetch(
@@ -147,11 +141,23 @@ def record_fetch(
     )  # fmt: skip
 
 
-def receipts(connection: psycopg.Connection, source: str) -> list[Receipt]:
+@dataclass(frozen=True)
+class Seen:
+    """A receipt as far as fetching has to know it."""
+
+    sha256: str
+    received_at: dt.datetime
+    name: str
+
+
+def seen(connection: psycopg.Connection, source: str) -> list[Seen]:
     """All receipts of a source, in the order in which they came."""
     rows = connection.execute(
         """
-        select attempt.snapshot_id, snapshot.sha256, attempt.attempted_at, snapshot.parts
+        select
+            snapshot.sha256,
+            attempt.attempted_at,
+            coalesce(snapshot.parts -> 0 ->> 'name', '') as name
         from raw.fetch as attempt
         inner join raw.snapshot as snapshot on attempt.snapshot_id = snapshot.snapshot_id
         where attempt.source = %s and attempt.outcome = 'new'
@@ -159,7 +165,7 @@ def receipts(connection: psycopg.Connection, source: str) -> list[Receipt]:
         """,
         [source],
     ).fetchall()
-    return [Receipt(source, row[0], row[1], row[2], row[3]) for row in rows]
+    return [Seen(*row) for row in rows]
 
 
 def free_instant(wanted: dt.datetime, taken: Iterable[dt.datetime]) -> dt.datetime:
@@ -245,7 +251,17 @@ def pending(
 
 def receipts_of(connection: psycopg.Connection, source: str, snapshot_id: int) -> list[Receipt]:
     """The receipts of one snapshot, oldest first; empty when the source never had it."""
-    return [r for r in receipts(connection, source) if r.snapshot_id == snapshot_id]
+    rows = connection.execute(
+        """
+        select snapshot.snapshot_id, snapshot.sha256, attempt.attempted_at, snapshot.parts
+        from raw.fetch as attempt
+        inner join raw.snapshot as snapshot on attempt.snapshot_id = snapshot.snapshot_id
+        where attempt.source = %s and attempt.snapshot_id = %s and attempt.outcome = 'new'
+        order by attempt.attempted_at, attempt.fetch_id
+        """,
+        [source, snapshot_id],
+    ).fetchall()
+    return [Receipt(source, row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def last_load_of(

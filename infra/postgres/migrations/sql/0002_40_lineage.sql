@@ -22,7 +22,11 @@ returns table (
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' as $$
 begin
-    if to_regclass(format('raw.%I', p_kind)) is null or p_load_id is null then
+    -- lineage also speaks of reference rows and of the ledger: those are no records
+    if p_load_id is null or p_record_no is null or not exists (
+        select from pg_attribute
+        where attrelid = to_regclass(format('raw.%I', p_kind)) and attname = 'record_key'
+    ) then
         return;
     end if;
     return query execute format(

@@ -181,6 +181,11 @@ def choices(settings: Settings) -> dict[str, tuple[tuple[str, ...], tuple[str, .
     }
 
 
+def _connect(settings: Settings) -> psycopg.Connection[dict[str, Any]]:
+    opened = connect(settings, "transform", application_name="payesh trace", row_factory=dict_row)
+    return cast("psycopg.Connection[dict[str, Any]]", opened)
+
+
 def _release(connection: psycopg.Connection[dict[str, Any]], release: int | None) -> dict[str, Any]:
     newest = connection.execute("select ops.current_release() as no").fetchone()
     last = None if newest is None else newest["no"]

@@ -123,8 +123,10 @@ def judge(
     faults = pl.select(pl.coalesce(faults, refused_as).alias("fault")).to_series()
     is_refused = faults.is_not_null()
     is_accepted = ~is_refused & ~repeated
-    findings = [*table.findings, *_remarks(table, fields)]
-    findings += _row_findings(table, fields, faults, twins)
+    earlier = _of_rows(table.findings, is_accepted)
+    findings = [f for f in table.findings if f.row is None or f.row not in earlier]
+    findings += _remarks(table, fields)
+    findings += _row_findings(table, fields, faults, twins, earlier)
     findings += _cell_findings(fields, is_accepted)
     non_data = _counted(table.non_data)
     if repeated.any():
@@ -604,8 +606,21 @@ def _json_strings(texts: pl.Series) -> pl.Expr:
 # ------------------------------------------------------------------------------ findings
 
 
+def _of_rows(findings: Sequence[Finding], is_accepted: pl.Series) -> dict[int, list[str]]:
+    """What the layout found in cells of rows that are not accepted: row -> `field: reason`."""
+    found: dict[int, list[str]] = {}
+    for finding in findings:
+        if finding.row is not None and not is_accepted[finding.row]:
+            found.setdefault(finding.row, []).append(f"{finding.field}: {finding.reason_code}")
+    return found
+
+
 def _row_findings(
-    table: RawTable, fields: dict[str, _Field], faults: pl.Series, twins: dict[int, str]
+    table: RawTable,
+    fields: dict[str, _Field],
+    faults: pl.Series,
+    twins: dict[int, str],
+    earlier: dict[int, list[str]],
 ) -> list[Finding]:
     """One finding a refused row, at the cell that refused it, naming its further faults."""
     found = []
@@ -617,6 +632,7 @@ def _row_findings(
             for other in fields
             if other != name and fields[other].reading.reason[row] is not None
         ]
+        others += earlier.get(row, [])
         further = f"also {', '.join(others)}" if others else ""
         if item is not None and item.column is not None:
             found.append(_of_cell("row", item, row, code, further, table.at[row]))
@@ -676,6 +692,8 @@ def _finding(
 ) -> Finding:
     """A finding in the words of `reasons`, with what is particular to it behind."""
     known = look_up(code)
+    # no text of Postgres holds a NUL
+    raw_text = None if raw_text is None else raw_text.replace("\x00", "\u2400")
     message = known.message.format(
         field=field or "", raw="" if raw_text is None else raw_text, detail=further
     )

@@ -5,9 +5,10 @@ sign and unit words; `to_decimal`, exact decimals of a declared scale, rounded h
 
 Grammar (traps N1-N3, N6, N8, N12). Persian, Arabic and Latin digits count alike; `٫` and `.` are
 decimal marks, `٬` groups thousands. A comma groups thousands when groups of three fit; any other
-comma is ambiguous, and once a column holds one, its `1,234` is ambiguous too. A declared decimal
-mark settles all of this. `4/5` is 4.5 only in a percent column or where `/` is the declared mark.
-Signs may lead, trail, or be brackets. Digits inside prose are never read.
+comma is ambiguous, and once a column holds one (or groups by dots), its `1,234` and `1.234` are
+ambiguous too. A declared decimal mark settles all of this. `4/5` is 4.5 only in a percent column
+or where `/` is the declared mark. Signs may lead, trail, or be brackets. Digits inside prose are
+never read.
 
 A float never takes part: text goes to decimals. Text that is plain already, the bulk of every
 file, passes one regular expression and nothing else.
@@ -29,6 +30,7 @@ from ingestion.normalise.text import DIGITS, INVISIBLE, SPACES
 DecimalMark = Literal[".", ",", "/", "٫"]
 
 _PLAIN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
+_ONE_DOT_GROUP: Final = r"^-?[1-9][0-9]{0,2}\.[0-9]{3}$"
 # Private characters stand for what a mark means once the column's grammar is applied.
 _POINT: Final = "\ue000"
 _GROUP: Final = "\ue001"
@@ -91,23 +93,30 @@ def clean(
     is_plain = texts.str.contains(_PLAIN)
     odd = (~is_plain).fill_null(False).arg_true()
     false = pl.repeat(False, height, eager=True)
+    stored = false if is_number is None else is_number.fill_null(False)
     nothing = no_reason(height)
     # a decimal comma leaves "1.234" to mean a thousand, so even plain text needs the grammar
     if decimal_mark == ",":
-        stored = is_number if is_number is not None else pl.repeat(False, height, eager=True)
         odd = (texts.is_not_null() & ~(is_plain & stored)).fill_null(False).arg_true()
     if odd.len() == 0:
         return Cleaned(texts, nothing, false, nothing, false)
-    frame = _read_odd(
+    frame, swaps_marks = _read_odd(
         texts.gather(odd),
         decimal_mark=decimal_mark,
         slash_is_point=slash_is_point,
         allow_percent=allow_percent,
         allow_unit=allow_unit,
     )
+    plain = _put(texts, odd, frame["plain"])
+    reason = _put(nothing, odd, frame["reason"])
+    if swaps_marks and decimal_mark is None:
+        # the column writes 1.234.567 or 12,5 somewhere: its 1.234 may be a thousand
+        doubtful = (texts.str.contains(_ONE_DOT_GROUP) & ~stored).fill_null(False).arg_true()
+        plain = _put(plain, doubtful, pl.repeat(None, doubtful.len(), dtype=pl.Utf8, eager=True))
+        reason = _put(reason, doubtful, _repeated("ambiguous-number", doubtful.len()))
     return Cleaned(
-        plain=_put(texts, odd, frame["plain"]),
-        reason=_put(nothing, odd, frame["reason"]),
+        plain=plain,
+        reason=reason,
         has_percent=_put(false, odd, frame["has_percent"]),
         unit=_put(nothing, odd, frame["unit"]),
         mixed=_put(false, odd, frame["mixed"]),
@@ -137,8 +146,12 @@ def _read_odd(
     slash_is_point: bool,
     allow_percent: bool,
     allow_unit: bool,
-) -> pl.DataFrame:
-    """Columns plain, reason, has_percent, unit, mixed for the cells that are not plain text."""
+) -> tuple[pl.DataFrame, bool]:
+    """Read the cells that are not plain text.
+
+    (columns plain, reason, has_percent, unit, mixed; whether some cell groups by dots or seems to
+    have a decimal comma).
+    """
     marks = dict(_BASE_MAP)
     if decimal_mark == ",":
         marks |= {",": _POINT, "،": _POINT, ".": _GROUP}
@@ -147,21 +160,44 @@ def _read_odd(
         if decimal_mark == "/" or (slash_is_point and decimal_mark is None):
             marks["/"] = _POINT
     raw = pl.col("raw")
-    frame = texts.rename("raw").to_frame()
-    frame = frame.with_columns(
-        raw.str.replace_many(list(marks), list(marks.values()))
-        .str.strip_chars(" ")
-        .str.replace(r"^'+", "")
-        .str.strip_chars(" ")
-        .alias("body"),
-        (
-            raw.str.contains("[0-9]").cast(pl.Int8)
-            + raw.str.contains("[۰-۹]").cast(pl.Int8)
-            + raw.str.contains("[٠-٩]").cast(pl.Int8)
-            > 1
-        ).alias("mixed"),
+    frame = (
+        texts.rename("raw")
+        .to_frame()
+        .select(
+            raw.str.replace_many(list(marks), list(marks.values())).alias("body"),
+            (
+                raw.str.contains("[0-9]").cast(pl.Int8)
+                + raw.str.contains("[۰-۹]").cast(pl.Int8)
+                + raw.str.contains("[٠-٩]").cast(pl.Int8)
+                > 1
+            ).alias("mixed"),
+        )
     )
     body = pl.col("body")
+    # most cells are plain once their digits are: only the others meet the whole grammar
+    simple = frame["body"].str.contains(rf"^-?[0-9]+({_POINT}[0-9]+)?$")
+    frame = frame.with_columns(
+        pl.when(pl.lit(simple)).then(body.str.replace(_POINT, ".", literal=True)).alias("plain"),
+        pl.lit(None, pl.Utf8).alias("reason"),
+        pl.lit(False).alias("has_percent"),
+        pl.lit(None, pl.Utf8).alias("unit"),
+    )
+    rest = (~simple).arg_true()
+    if rest.len() == 0:
+        return frame, False
+    settled = decimal_mark is not None
+    parsed, swaps_marks = _parse(frame["body"].gather(rest), allow_percent, allow_unit, settled)
+    names = ("plain", "reason", "has_percent", "unit")
+    return frame.with_columns(_put(frame[name], rest, parsed[name]) for name in names), swaps_marks
+
+
+def _parse(
+    bodies: pl.Series, allow_percent: bool, allow_unit: bool, settled: bool
+) -> tuple[pl.DataFrame, bool]:
+    """The whole grammar, on text whose marks were told apart; `settled` by a declared mark."""
+    body = pl.col("body")
+    frame = bodies.rename("body").to_frame()
+    frame = frame.with_columns(body.str.strip_chars(" ").str.replace(r"^'+ *", ""))
     frame = frame.with_columns(
         body.str.contains(rf"^(?i:{_PERCENT_WORDS})|(?i:{_PERCENT_WORDS})$").alias("has_percent")
     )
@@ -199,12 +235,15 @@ def _read_odd(
         body.str.contains(rf"^-?[0-9]*({_COMMA}[0-9]*)+({_POINT}[0-9]*)?$").alias("has_comma"),
         body.str.contains(
             rf"^-?[0-9]+(/[0-9]+|( [0-9]{{3}})+({_POINT}[0-9]+)?"
-            rf"|[{_POINT}{_GROUP}][0-9{_POINT}{_GROUP}]+)$"
+            rf"|[{_POINT}{_GROUP}][0-9{_POINT}{_GROUP}{_COMMA}]+)$"
         ).alias("is_unclear"),
+        body.str.contains(
+            rf"^-?[1-9][0-9]{{0,2}}({_POINT}[0-9]{{3}}){{2,}}$"
+            rf"|^-?[1-9][0-9]{{0,2}}({_POINT}[0-9]{{3}})+{_COMMA}[0-9]+$"
+        ).alias("groups_by_dots"),
         body.str.contains(rf"^-?[0-9]+({_POINT}[0-9]+)?[eE][+-]?[0-9]+$").alias("is_power"),
     )
     comma_is_decimal = bool((frame["has_comma"] & ~frame["is_grouped"]).any())
-    settled = decimal_mark is not None
     doubtful = pl.col("is_single") & pl.lit(comma_is_decimal and not settled)
     reads = (pl.col("is_simple") | pl.col("is_grouped")) & ~doubtful
     plain = body.str.replace_many([_COMMA, _GROUP, _POINT], ["", "", "."]).str.replace(
@@ -221,8 +260,7 @@ def _read_odd(
         .otherwise(pl.lit("not-a-number"))
         .alias("reason"),
     )
-    frame = _powers(frame)
-    return frame.select("plain", "reason", "has_percent", "unit", "mixed")
+    return _powers(frame), comma_is_decimal or bool(frame["groups_by_dots"].any())
 
 
 def _powers(frame: pl.DataFrame) -> pl.DataFrame:
@@ -287,3 +325,7 @@ def _rounded(plain: pl.Series, scale: int) -> pl.Series:
 def _put(into: pl.Series, at: pl.Series, values: pl.Series) -> pl.Series:
     """A copy of `into` with `values` at the positions `at`."""
     return into.clone().scatter(at, values)
+
+
+def _repeated(text: str, height: int) -> pl.Series:
+    return pl.Series([text], dtype=pl.Utf8).new_from_index(0, height)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ingestion.normalise.codelists import CodeLists, load_code_lists
 from ingestion.normalise.rules import RULES, RULES_VERSION, rule
 from ingestion.spec.kinds import KINDS
 from ingestion.spec.model import SourceSpec
-from ingestion.table import CellType, Column, NonData, RawTable, Records
+from ingestion.table import CellType, Column, Finding, NonData, RawTable, Records
 
 SHIPPED = Path(__file__).parents[3] / "dbt_project" / "seeds" / "reference"
 NOW = dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)  # Saturday noon in Tehran
@@ -219,6 +220,17 @@ def test_refused_rows_tell_who_and_when_as_far_as_read() -> None:
         (0, "sim_a01", None, "week", dt.date(2026, 11, 14)),
         (1, "sim_a01", "IR-30", "week", dt.date(2026, 11, 14)),
     ]
+
+
+def test_findings_of_the_layout_stay_with_accepted_rows_and_join_those_of_refused_ones() -> None:
+    columns: dict[str, list[str | None]] = {"period": [WEEK, "soon"], "project": ["P01", "P02"]}
+    table = table_of(columns)
+    found = Finding("cell", "merged-value", "s!C2", "m.", "r.", "layout/1", field="actual_pct")
+    table.findings = [replace(found, row=0), replace(found, row=1), found]
+    spec = spec_of("progress", {n: PROGRESS[n] for n in columns})
+    records = judge(table, spec.layouts[0], spec, LISTS, NOW)
+    assert [(f.scope, f.row) for f in records.findings] == [("cell", 0), ("cell", None), ("row", 1)]
+    assert "actual_pct: merged-value" in records.findings[-1].message
 
 
 @pytest.mark.parametrize(("text", "code"), [("120", "out-of-range"), ("-5", "out-of-range"),

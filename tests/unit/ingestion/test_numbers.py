@@ -81,6 +81,17 @@ def test_N3_one_decimal_comma_makes_the_columns_single_groups_ambiguous() -> Non
     ]
 
 
+def test_N3_a_column_that_groups_by_dots_leaves_its_single_groups_open() -> None:
+    unsure = "ambiguous-number"
+    assert column("1.234.567", "1.234", "12.5", "0.125") == [unsure, unsure, "12.5", "0.125"]
+    assert column("1.234,5", "1.234", "12") == [unsure, unsure, "12"]
+    assert column("12,5", "1.234") == [unsure, unsure]
+    # what the program stores as a number has a point for a decimal mark
+    texts = pl.Series(["1.234.567", "1.234"])
+    cleaned = clean(texts, is_number=pl.Series([False, True]))
+    assert cleaned.plain.to_list() == [None, "1.234"]
+
+
 def test_N3_a_declared_mark_settles_the_column() -> None:
     assert column("1,234", "1,5", "1.234", "1.234,5", decimal_mark=",") == [
         "1.234",

@@ -77,13 +77,18 @@ def nightly_deliveries(world: World, nights: Sequence[Night]) -> list[Delivery]:
 
 
 def read_receipts(connection: psycopg.Connection[tuple[object, ...]]) -> list[Receipt]:
-    """Return the receipts of all snapshots that were loaded, in the order of their loading."""
+    """Return the receipts of all snapshots that a build has taken in, in the order of loading.
+
+    What the gate has held back is not among them: it waits for the next night.
+    """
     rows = connection.execute(
         """
         select s.source, s.received_at, s.parts, min(l.load_id) as load_id
         from raw.snapshot as s
         inner join raw.load as l on s.snapshot_id = l.snapshot_id
-        where l.status <> 'rejected'
+        inner join ops.build_load as taken on l.load_id = taken.load_id
+        inner join ops.build as b on taken.build_id = b.build_id
+        where b.status = 'built'
         group by s.snapshot_id
         order by load_id
         """

@@ -1,0 +1,204 @@
+"""Simulated nation -> fetch -> load -> dbt -> release: every cell of every mart is the truth.
+
+Three nights through the real readers, rules, ledger, models and release functions, one of them
+with an agency that does not answer. The truth is computed twice: from the receipts in the ledger,
+as `payesh sandbox truth` does, and from the plan of the nights alone, without the database.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from expectations import run_gate
+from infra import sandbox
+from infra.ingest import ingest_context
+from infra.postgres import admin_url, connect, role_url
+from infra.release import publish
+from infra.sandbox.calendar import WEEK, tehran_midnight
+from infra.sandbox.reference import load_reference
+from infra.sandbox.truth import GRAINS, Delivery, marts
+from infra.sandbox.truth.given import read_given
+from infra.sandbox.truth.receipts import Night, nightly_deliveries, source_infos
+from infra.sandbox.truth.run import GIVEN, truth_of
+from infra.sandbox.world import World
+from infra.settings import Settings
+from infra.warehouse.build import Build, finish_build, run_dbt, start_build
+from ingestion.errors import IngestError
+from ingestion.pipeline import fetch, load, sync_registry
+from ingestion.spec.registry import Registry, load_registry
+
+Marts = dict[str, list[dict[str, Any]]]
+
+OPENED_ON = dt.date(2026, 11, 14)
+DEAD = "sim_a04"
+NIGHTS = tuple(
+    Night(
+        OPENED_ON + step * WEEK,
+        tehran_midnight(OPENED_ON + (step + 1) * WEEK) + dt.timedelta(hours=hours),
+        frozenset({f"{DEAD}__progress"}) if step == 1 else frozenset(),
+    )
+    # the second night is late enough to be overdue for some and in time for others
+    for step, hours in enumerate((6, 60, 6))
+)
+
+
+@dataclass
+class Told:
+    """What stood in the database after a night, and what the ledger's truth says of it."""
+
+    published: Marts
+    from_ledger: Marts
+    unknown: list[str]
+    failed: set[str]
+    quarantined: int
+
+
+@pytest.fixture(scope="module")
+def nights(database: Settings) -> Iterator[list[Told]]:
+    """Run the nights once for all tests of this module, in a database of their own."""
+    name = f"truth_{secrets.token_hex(4)}"
+    with psycopg.connect(admin_url(database, "postgres"), autocommit=True) as connection:
+        connection.execute(f"create database {name} template payesh_template")
+    home = Path(tempfile.mkdtemp(prefix="payesh-truth-"))
+    home.chmod(0o755)
+    settings = replace(
+        database,
+        home=home,
+        snapshots_url=str(home / "snapshots"),
+        database_url=admin_url(database, name),
+    )
+    shutil.copy(database.home / "bi_password", home / "bi_password")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            yield [_night(settings, night, patch) for night in NIGHTS]
+    finally:
+        sandbox.stop(settings)
+        with psycopg.connect(admin_url(database, "postgres"), autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _night(settings: Settings, night: Night, patch: pytest.MonkeyPatch) -> Told:
+    settings = replace(settings, clock=night.received_at)
+    sandbox.start(settings, sandbox.WorldParams(opened_on=OPENED_ON))
+    sandbox.set_week(settings, night.as_of_week)
+    sandbox.set_fault(settings, DEAD, "dead" if night.absent else None)
+    for name, value in sandbox.secrets(settings).items():
+        patch.setenv(name, value)
+    context = ingest_context(settings)
+    folders = [*settings.source_folders, settings.home / "sandbox" / "sources"]
+    registry = load_registry(folders)
+    assert registry.problems == []
+    sync_registry(registry.specs.values(), context)
+    failed: set[str] = set()
+    quarantined = 0
+    for source, loaded in registry.specs.items():
+        try:
+            fetch(loaded, context)
+            results = load(loaded, context)
+        except IngestError:
+            failed.add(source)
+            continue
+        assert all(result.status != "rejected" for result in results), (source, results)
+        quarantined += sum(result.cells_quarantined + result.quarantined for result in results)
+    build = start_build(settings, night.as_of_week)
+    _judge(settings, "raw", build, registry)
+    run_dbt(settings, build)
+    finish_build(settings, build)
+    _judge(settings, "marts", build, registry)
+    assert publish(settings, build).outcome == "published"
+    world = sandbox.world_of(settings)
+    truth = truth_of(settings, world, night.as_of_week)
+    with connect(settings, "bi", row_factory=dict_row) as connection:
+        published: Marts = {
+            mart: connection.execute(f"select * from marts.{mart}").fetchall()  # type: ignore[arg-type]
+            for mart in GRAINS
+        }
+    return Told(published, truth.marts, truth.unknown, failed, quarantined)
+
+
+def _judge(
+    settings: Settings, stage: Literal["raw", "marts"], build: Build, registry: Registry
+) -> None:
+    verdict = run_gate(
+        role_url(settings, "transform"),
+        stage,
+        build.build_id,
+        build.as_of_week,
+        [loaded.spec for loaded in registry.specs.values()],
+        now=settings.now(),
+    )
+    assert verdict.verdict != "fail", verdict.message
+
+
+def _differences(published: Marts, wanted: Marts) -> list[str]:
+    """Return every cell that differs, every row too many or too few."""
+    found: list[str] = []
+    for mart, grain in GRAINS.items():
+        rows = {tuple(row[c] for c in grain): row for row in published[mart]}
+        truth = {tuple(row[c] for c in grain): row for row in wanted[mart]}
+        assert len(rows) == len(published[mart]), f"{mart} repeats a key"
+        found += [f"{mart} {key}: missing" for key in truth.keys() - rows.keys()]
+        found += [f"{mart} {key}: not in the truth" for key in rows.keys() - truth.keys()]
+        for key in truth.keys() & rows.keys():
+            columns = rows[key].keys() - {"release_no"}
+            found += [f"{mart}.{name}: unknown column" for name in columns ^ truth[key].keys()]
+            found += [
+                f"{mart} {key} {name}: is {rows[key][name]!r}, truth {truth[key][name]!r}"
+                for name in columns & truth[key].keys()
+                if rows[key][name] != truth[key][name]
+            ]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("number", range(len(NIGHTS)))
+def test_every_mart_cell_equals_the_truth(nights: list[Told], number: int) -> None:
+    told = nights[number]
+    differences = _differences(told.published, told.from_ledger)
+    assert not differences, f"{len(differences)} cells differ:\n" + "\n".join(differences[:40])
+    assert told.unknown == []
+    assert all(told.published.values())
+
+
+@pytest.mark.parametrize("number", range(len(NIGHTS)))
+def test_the_ledger_received_what_was_sent(
+    nights: list[Told], number: int, database: Settings
+) -> None:
+    """The truth from the plan of the nights alone: nothing was lost, nothing taken twice."""
+    world = World(sandbox.WorldParams(opened_on=OPENED_ON), load_reference(database.reference_dir))
+    source_file = database.project_root / "ingestion" / "sources" / f"{GIVEN}.yml"
+    given, rows = read_given(source_file, world.reference, database.reference_dir)
+    taken = NIGHTS[: number + 1]
+    wanted = marts(
+        [*source_infos(world), given],
+        [*nightly_deliveries(world, taken), Delivery(GIVEN, NIGHTS[0].received_at, rows)],
+        world.reference,
+        NIGHTS[number].as_of_week,
+    )
+    differences = _differences(nights[number].published, wanted)
+    assert not differences, f"{len(differences)} cells differ:\n" + "\n".join(differences[:40])
+
+
+def test_Q5_a_dead_agency_stops_nobody_else(nights: list[Told]) -> None:
+    assert [told.failed for told in nights] == [set(), {f"{DEAD}__progress"}, set()]
+    [row] = [
+        row
+        for row in nights[1].published["agency_reporting_weekly"]
+        if row["source"] == f"{DEAD}__progress" and row["period_start"] == NIGHTS[1].as_of_week
+    ]
+    assert row["is_missing"]
+
+
+def test_N13_N7_T8_the_ugly_cells_are_quarantined_once(nights: list[Told]) -> None:
+    assert [told.quarantined for told in nights] == [4, 0, 0]

@@ -11,8 +11,10 @@ Run it: `payesh nightly`
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -416,6 +418,13 @@ class _Runner:
         from infra.postgres.connect import connect
 
         with connect(self.settings, "ingest") as connection:
+            # this home runs one night at a time: whatever still runs there was killed
+            connection.execute(
+                "update ops.night set status = 'failed', finished_at = clock_timestamp(),"
+                " summary = jsonb_build_object('killed', true)"
+                " where status = 'running' and run_id like %s",
+                [f"%{night_host(self.settings)}"],
+            )
             connection.execute(
                 "insert into ops.night (run_id, as_of_week, started_at) values (%s, %s, %s)",
                 [night.run_id, night.as_of_week, night.started_at],
@@ -487,9 +496,15 @@ class _Outcome:
     seconds: dict[str, float]
 
 
-def night_id(now: datetime) -> str:
-    """Return a name for a night's run and log: sortable, unique on this machine."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+def night_id(settings: Settings) -> str:
+    """Return a name for a night's run and log: sortable, unique, ending with the home's mark."""
+    return f"{settings.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{night_host(settings)}"
+
+
+def night_host(settings: Settings) -> str:
+    """Return a mark of this home on this machine: nights of other homes are not ours to judge."""
+    place = f"{socket.gethostname()}:{settings.home}"
+    return hashlib.sha256(place.encode()).hexdigest()[:8]
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def command(ctx: click.Context, week: str | None, strict: bool) -> int:
     settings = Settings.from_env()
     saturday = _parse_week(week)
     as_json = wants_json(ctx)
-    name = night_id(settings.now())
+    name = night_id(settings)
     with captured_output(settings, name, to_errors=as_json) as (real, log), _Screen(real) as screen:
         night = run_night(settings, saturday, log, screen)
     if as_json:

@@ -107,7 +107,7 @@ def _grid(found: Overview) -> Table:
     table = Table(title="Sources by week", title_justify="left", box=None, pad_edge=False)
     table.add_column("source", no_wrap=True)
     for day in found.weeks:
-        table.add_column(week_label(day).split("-")[1], justify="center")
+        table.add_column(week_label(day).split("-")[1], justify="center", no_wrap=True)
     for name in ("last answer", "newest period", "owner"):
         table.add_column(name, no_wrap=True)
     for source in found.sources:

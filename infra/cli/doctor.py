@@ -10,7 +10,6 @@ Run it: `payesh doctor`
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -395,22 +394,24 @@ def check_sandbox(settings: Settings) -> Iterator[Check]:
     if not settings.sandbox:
         yield Check("sandbox", "ok", "off: no simulated source takes part")
         return
-    state_file = settings.home / "sandbox" / "state.json"
-    if not state_file.exists():
-        yield Check("sandbox", "ok", "not started; the first nightly run does it")
-        return
+    from infra.sandbox import lifecycle
+
     try:
-        state = json.loads(state_file.read_text(encoding="utf-8"))
-        parts = urlsplit(str(state["url"]))
-        address = (parts.hostname or "", int(parts.port or 80))
-    except (OSError, ValueError, KeyError, TypeError):
+        info = lifecycle.status(settings)
+    except Exception as error:
         fix = "run `payesh sandbox stop`, then `payesh sandbox start`"
-        yield Check("sandbox", "warn", f"{state_file} can't be read", fix)
+        yield Check("sandbox", "warn", f"its state can't be read: {error}", fix)
         return
-    if _listens(*address):
-        yield Check("sandbox", "ok", f"simulated nation at {address[0]}:{address[1]}")
+    if info is None:
+        yield Check("sandbox", "ok", "not started; the first nightly run does it")
+    elif info.is_running:
+        told = f"simulated nation at {info.url}, week {info.as_of_label}"
+        yield Check("sandbox", "ok", told)
+        for part, fault in sorted(info.faults.items()):
+            fix = f"`payesh sandbox fault {part} clear` ends it"
+            yield Check("sandbox", "warn", f"{part} is made to fail: {fault}", fix)
     else:
-        told = f"nothing listens at {address[0]}:{address[1]}: its sources would fail"
+        told = f"nothing answers at {info.url}: its sources would fail"
         yield Check("sandbox", "warn", told, "run `payesh sandbox start` (the nightly run does)")
 
 

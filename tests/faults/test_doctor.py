@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra import embedded
@@ -191,11 +193,18 @@ def test_incomplete_checkout(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_sandbox_that_has_died(settings: Settings) -> None:
-    state = settings.home / "sandbox" / "state.json"
-    state.parent.mkdir(parents=True)
-    state.write_text(json.dumps({"url": "http://127.0.0.1:9"}))
-    assert _state(settings, "sandbox") == "warn"
-    state.write_text("{torn")
+    from infra.sandbox import lifecycle
+
+    info = lifecycle.start(settings)
+    try:
+        assert _state(settings, "sandbox") == "ok"
+        assert info.pid is not None
+        os.kill(info.pid, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(info.pid)] if psutil.pid_exists(info.pid) else [], 10)
+        assert _state(settings, "sandbox") == "warn"
+    finally:
+        lifecycle.stop(settings)
+    (settings.home / "sandbox" / "state.json").write_text("{torn")
     assert _state(settings, "sandbox") == "warn"
     assert _state(replace(settings, sandbox=False), "sandbox") == "ok"
 

@@ -9,6 +9,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from ingestion.pipeline import examine
 from ingestion.spec.kinds import KINDS, Kind
 from ingestion.spec.registry import LoadedSpec, Registry, load_registry, load_spec
 from ingestion.table import Finding, RawTable, Records
+
+_SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
@@ -163,14 +166,28 @@ def _field_report(name: str, raw: RawTable, column: pl.Series, wrong: int) -> Fi
         header=header,
         filled=values.len(),
         distinct=values.n_unique(),
-        lowest=str(values.min()) if values.len() else "",
-        highest=str(values.max()) if values.len() else "",
+        lowest=_shown(values.min()),
+        highest=_shown(values.max()),
         quarantined=wrong,
     )
+
+
+def _shown(value: object) -> str:
+    """A value for a table: decimals without the zeros that only fill their scale."""
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    text = str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def _sample(kind: Kind, frame: pl.DataFrame, count: int) -> list[dict[str, Any]]:
     columns = ["locator", "period_start", *(f.column for f in own_fields(kind))]
     chosen = frame.select(columns).head(count)
     full = [name for name in columns if chosen[name].null_count() < chosen.height]
-    return chosen.select(full).to_dicts()
+    return [
+        {name: _shown(value) for name, value in row.items() if value is not None}
+        for row in chosen.select(full).to_dicts()
+    ]

@@ -194,19 +194,24 @@ def _list_text(found: Registry) -> RenderableType:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("source", "kind", "from", "cadence", "tier", "owner", "title"):
-        table.add_column(title, overflow="fold")
-    for loaded in found.specs.values():
-        spec = loaded.spec
-        table.add_row(
-            spec.source,
-            spec.kind,
-            spec.connector.type,
-            spec.schedule.cadence,
-            str(spec.tier),
-            spec.owner.email,
-            f"{spec.title} (simulated)" if spec.simulated else spec.title,
+    rows = [
+        (
+            loaded.spec.source,
+            loaded.spec.kind,
+            loaded.spec.connector.type,
+            loaded.spec.schedule.cadence,
+            f"(simulated) {loaded.spec.title}" if loaded.spec.simulated else loaded.spec.title,
         )
+        for loaded in found.specs.values()
+    ]
+    titles = ("source", "kind", "from", "cadence", "title")
+    for position, title in enumerate(titles):
+        # a name that is cut off can't be copied into a command; the title may be
+        width = max([len(title), *(len(row[position]) for row in rows)])
+        is_last = position == len(titles) - 1
+        table.add_column(title, no_wrap=True, min_width=None if is_last else width)
+    for row in rows:
+        table.add_row(*row)
     lines: list[RenderableType] = [table, Text(f"{len(found.specs)} sources")]
     lines += [Text(f"retired {r.date}: {r.source} ({r.reason})") for r in found.retired.values()]
     lines += [Text(f"can't be used: {problem}", style="red") for problem in found.problems]

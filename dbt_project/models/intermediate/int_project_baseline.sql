@@ -82,7 +82,7 @@ select
     f.week_zero_start,
     f.last_week_no,
     f.week_no,
-    case
+    (case
         when s.point_on is null then 0
         when s.next_on is null then s.planned_pct
         else
@@ -91,7 +91,7 @@ select
                 '(s.next_pct - s.planned_pct) * (f.friday_on - s.point_on)',
                 's.next_on - s.point_on'
             ) }}
-    end as planned_pct
+    end)::numeric(60, 30) as planned_pct
 from fridays as f
 left join segments as s
     on

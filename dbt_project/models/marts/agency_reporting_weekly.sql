@@ -263,8 +263,40 @@ timed as (
             else 0
         end as on_time
     from judged
+),
+
+computed as (
+    select
+        agency_code,
+        source,
+        period_kind,
+        period_start,
+        week_label,
+        is_simulated,
+        expected,
+        received,
+        on_time,
+        (expected = 1 and received = 0) as is_missing,
+        due_at,
+        first_received_at,
+        case
+            when expected = 0 or received = 0 then null
+            when on_time = 1 then 0
+            else {{ ratio('extract(epoch from first_received_at - due_at)', '3600') }}
+        end as late_hours,
+        records,
+        cells_required,
+        cells_filled,
+        {{ ratio('cells_filled', 'cells_required') }} as cell_completeness,
+        copied_forward,
+        quarantined_rows,
+        quarantined_cells,
+        {{ ratio('received', 'expected') }} as reporting_rate,
+        {{ ratio('on_time', 'expected') }} as on_time_rate
+    from timed
 )
 
+-- rounded here and nowhere else, halves away from zero
 select
     agency_code,
     source,
@@ -275,21 +307,17 @@ select
     expected,
     received,
     on_time,
-    (expected = 1 and received = 0) as is_missing,
+    is_missing,
     due_at,
     first_received_at,
-    case
-        when expected = 0 or received = 0 then null
-        when on_time = 1 then 0
-        else {{ ratio('extract(epoch from first_received_at - due_at)', '3600') }}
-    end as late_hours,
+    late_hours::numeric(12,2) as late_hours,
     records,
     cells_required,
     cells_filled,
-    {{ ratio('cells_filled', 'cells_required') }} as cell_completeness,
+    cell_completeness::numeric(9,6) as cell_completeness,
     copied_forward,
     quarantined_rows,
     quarantined_cells,
-    {{ ratio('received', 'expected') }} as reporting_rate,
-    {{ ratio('on_time', 'expected') }} as on_time_rate
-from timed
+    reporting_rate::numeric(9,6) as reporting_rate,
+    on_time_rate::numeric(9,6) as on_time_rate
+from computed

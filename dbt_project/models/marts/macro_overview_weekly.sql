@@ -180,25 +180,44 @@ valued as (
             when f.is_known then f.numerator
         end as value
     from figures as f
+),
+
+computed as (
+    select
+        v.metric_code,
+        v.week_start,
+        w.week_label,
+        v.value,
+        v.numerator,
+        v.denominator,
+        m.unit,
+        v.coverage_received,
+        v.coverage_expected,
+        {{ ratio('v.coverage_received', 'v.coverage_expected') }} as coverage,
+        v.value - previous.value as change_on_last_week,
+        m.target,
+        case when v.value is null then v.null_reason end as null_reason
+    from valued as v
+    inner join shown_weeks as s on v.week_start = s.week_start
+    inner join metrics as m on v.metric_code = m.metric_code
+    left join valued as previous
+        on v.metric_code = previous.metric_code and v.week_start - 7 = previous.week_start
+    left join weeks as w on v.week_start = w.week_start
 )
 
+-- rounded here and nowhere else, halves away from zero
 select
-    v.metric_code,
-    v.week_start,
-    w.week_label,
-    v.value,
-    v.numerator,
-    v.denominator,
-    m.unit,
-    v.coverage_received,
-    v.coverage_expected,
-    {{ ratio('v.coverage_received', 'v.coverage_expected') }} as coverage,
-    v.value - previous.value as change_on_last_week,
-    m.target,
-    case when v.value is null then v.null_reason end as null_reason
-from valued as v
-inner join shown_weeks as s on v.week_start = s.week_start
-inner join metrics as m on v.metric_code = m.metric_code
-left join valued as previous
-    on v.metric_code = previous.metric_code and v.week_start - 7 = previous.week_start
-left join weeks as w on v.week_start = w.week_start
+    metric_code,
+    week_start,
+    week_label,
+    value::numeric(20,6) as value,
+    numerator::numeric(28,6) as numerator,
+    denominator::numeric(28,6) as denominator,
+    unit,
+    coverage_received,
+    coverage_expected,
+    coverage::numeric(9,6) as coverage,
+    change_on_last_week::numeric(20,6) as change_on_last_week,
+    target::numeric(20,6) as target,
+    null_reason
+from computed

@@ -342,56 +342,90 @@ earned as (
             s.project_code = following.project_code
             and s.revision = following.revision
             and r.last_reached_no + 1 = following.week_no
+),
+
+computed as (
+    select
+        s.project_code,
+        s.week_start,
+        s.week_label,
+        s.planned_pct,
+        s.actual_pct,
+        s.actual_pct - s.planned_pct as variance_pct,
+        {{ ratio('s.actual_pct', 's.planned_pct') }} as spi,
+        case
+            when not s.is_told then null
+            when s.is_lead then 'lead'
+            else 'participant'
+        end as value_basis,
+        s.planned_basis,
+        s.planned_original_pct,
+        s.planned_current_pct,
+        s.actual_pct - s.planned_original_pct as slippage_original_pct,
+        e.earned_schedule_weeks,
+        s.plan_week_no as actual_time_weeks,
+        case
+            when s.plan_week_no > 0
+                then {{ ratio('e.earned_schedule_weeks', 's.plan_week_no') }}
+        end as spi_t,
+        case
+            when s.actual_pct is null then 'no_value'
+            when s.revision is null then 'no_baseline'
+            when s.plan_week_no <= 0 then 'not_started'
+        end as spi_t_reason,
+        t.trend_pct_per_week,
+        t.plan_trend_pct_per_week,
+        case
+            when t.trend_pct_per_week is null then 'insufficient'
+            when t.trend_pct_per_week < 0 then 'unfavourable'
+            when t.trend_pct_per_week < t.plan_trend_pct_per_week / 2 then 'unfavourable'
+            else 'favourable'
+        end as trend_state,
+        s.weeks_stagnant,
+        (s.weeks_stagnant >= 4 and coalesce(s.planned_pct > s.planned_at_start_pct, false))
+            as is_stagnant,
+        s.regressions,
+        s.has_output_known as has_output,
+        coalesce(c.conflicting_agencies, 0) as conflicting_agencies,
+        x.reporters_expected,
+        coalesce(c.reporters_received, 0) as reporters_received,
+        {{ ratio('coalesce(c.reporters_received, 0)', 'x.reporters_expected') }} as coverage,
+        {{ status_band('s.actual_pct', 's.actual_pct - s.planned_pct') }} as status_band
+    from shown as s
+    inner join expected as x on s.project_code = x.project_code and s.week_start = x.week_start
+    left join conflicts as c on s.project_code = c.project_code and s.week_start = c.week_start
+    left join trends as t on s.project_code = t.project_code and s.week_start = t.week_start
+    left join earned as e on s.project_code = e.project_code and s.week_start = e.week_start
 )
 
+-- rounded here and nowhere else, halves away from zero
 select
-    s.project_code,
-    s.week_start,
-    s.week_label,
-    s.planned_pct,
-    s.actual_pct,
-    s.actual_pct - s.planned_pct as variance_pct,
-    {{ ratio('s.actual_pct', 's.planned_pct') }} as spi,
-    case
-        when not s.is_told then null
-        when s.is_lead then 'lead'
-        else 'participant'
-    end as value_basis,
-    s.planned_basis,
-    s.planned_original_pct,
-    s.planned_current_pct,
-    s.actual_pct - s.planned_original_pct as slippage_original_pct,
-    e.earned_schedule_weeks,
-    s.plan_week_no as actual_time_weeks,
-    case
-        when s.plan_week_no > 0
-            then {{ ratio('e.earned_schedule_weeks', 's.plan_week_no') }}
-    end as spi_t,
-    case
-        when s.actual_pct is null then 'no_value'
-        when s.revision is null then 'no_baseline'
-        when s.plan_week_no <= 0 then 'not_started'
-    end as spi_t_reason,
-    t.trend_pct_per_week,
-    t.plan_trend_pct_per_week,
-    case
-        when t.trend_pct_per_week is null then 'insufficient'
-        when t.trend_pct_per_week < 0 then 'unfavourable'
-        when t.trend_pct_per_week < t.plan_trend_pct_per_week / 2 then 'unfavourable'
-        else 'favourable'
-    end as trend_state,
-    s.weeks_stagnant,
-    (s.weeks_stagnant >= 4 and coalesce(s.planned_pct > s.planned_at_start_pct, false))
-        as is_stagnant,
-    s.regressions,
-    s.has_output_known as has_output,
-    coalesce(c.conflicting_agencies, 0) as conflicting_agencies,
-    x.reporters_expected,
-    coalesce(c.reporters_received, 0) as reporters_received,
-    {{ ratio('coalesce(c.reporters_received, 0)', 'x.reporters_expected') }} as coverage,
-    {{ status_band('s.actual_pct', 's.actual_pct - s.planned_pct') }} as status_band
-from shown as s
-inner join expected as x on s.project_code = x.project_code and s.week_start = x.week_start
-left join conflicts as c on s.project_code = c.project_code and s.week_start = c.week_start
-left join trends as t on s.project_code = t.project_code and s.week_start = t.week_start
-left join earned as e on s.project_code = e.project_code and s.week_start = e.week_start
+    project_code,
+    week_start,
+    week_label,
+    planned_pct::numeric(9,4) as planned_pct,
+    actual_pct::numeric(9,4) as actual_pct,
+    variance_pct::numeric(9,4) as variance_pct,
+    spi::numeric(12,6) as spi,
+    value_basis,
+    planned_basis,
+    planned_original_pct::numeric(9,4) as planned_original_pct,
+    planned_current_pct::numeric(9,4) as planned_current_pct,
+    slippage_original_pct::numeric(9,4) as slippage_original_pct,
+    earned_schedule_weeks::numeric(12,6) as earned_schedule_weeks,
+    actual_time_weeks,
+    spi_t::numeric(12,6) as spi_t,
+    spi_t_reason,
+    trend_pct_per_week::numeric(12,6) as trend_pct_per_week,
+    plan_trend_pct_per_week::numeric(12,6) as plan_trend_pct_per_week,
+    trend_state,
+    weeks_stagnant,
+    is_stagnant,
+    regressions,
+    has_output,
+    conflicting_agencies,
+    reporters_expected,
+    reporters_received,
+    coverage::numeric(9,6) as coverage,
+    status_band
+from computed

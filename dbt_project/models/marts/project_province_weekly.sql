@@ -201,41 +201,61 @@ last_told as (
                 and g.province_code = t.province_code
                 and g.week_start = t.week_start
     {%- endif %}
+),
+
+computed as (
+    select
+        g.project_code,
+        g.province_code,
+        g.week_start,
+        g.week_label,
+        v.planned_pct,
+        v.actual_pct,
+        v.actual_pct - v.planned_pct as variance_pct,
+        {{ ratio('v.actual_pct', 'v.planned_pct') }} as spi,
+        {{ status_band('v.actual_pct', 'v.actual_pct - v.planned_pct') }} as status_band,
+        e.reporters_expected,
+        coalesce(t.reporters_received, 0) as reporters_received,
+        {{ ratio('coalesce(t.reporters_received, 0)', 'e.reporters_expected') }} as coverage,
+        coalesce(t.conflict_count, 0) as conflict_count,
+        (g.week_start - l.last_week_start) / 7 as weeks_since_report
+    from grid as g
+    inner join expected as e
+        on
+            g.project_code = e.project_code
+            and g.province_code = e.province_code
+            and g.week_start = e.week_start
+    inner join last_told as l
+        on
+            g.project_code = l.project_code
+            and g.province_code = l.province_code
+            and g.week_start = l.week_start
+    left join governing as v
+        on
+            g.project_code = v.project_code
+            and g.province_code = v.province_code
+            and g.week_start = v.week_start
+    left join told as t
+        on
+            g.project_code = t.project_code
+            and g.province_code = t.province_code
+            and g.week_start = t.week_start
 )
 
+-- rounded here and nowhere else, halves away from zero
 select
-    g.project_code,
-    g.province_code,
-    g.week_start,
-    g.week_label,
-    v.planned_pct,
-    v.actual_pct,
-    v.actual_pct - v.planned_pct as variance_pct,
-    {{ ratio('v.actual_pct', 'v.planned_pct') }} as spi,
-    {{ status_band('v.actual_pct', 'v.actual_pct - v.planned_pct') }} as status_band,
-    e.reporters_expected,
-    coalesce(t.reporters_received, 0) as reporters_received,
-    {{ ratio('coalesce(t.reporters_received, 0)', 'e.reporters_expected') }} as coverage,
-    coalesce(t.conflict_count, 0) as conflict_count,
-    (g.week_start - l.last_week_start) / 7 as weeks_since_report
-from grid as g
-inner join expected as e
-    on
-        g.project_code = e.project_code
-        and g.province_code = e.province_code
-        and g.week_start = e.week_start
-inner join last_told as l
-    on
-        g.project_code = l.project_code
-        and g.province_code = l.province_code
-        and g.week_start = l.week_start
-left join governing as v
-    on
-        g.project_code = v.project_code
-        and g.province_code = v.province_code
-        and g.week_start = v.week_start
-left join told as t
-    on
-        g.project_code = t.project_code
-        and g.province_code = t.province_code
-        and g.week_start = t.week_start
+    project_code,
+    province_code,
+    week_start,
+    week_label,
+    planned_pct::numeric(9,4) as planned_pct,
+    actual_pct::numeric(9,4) as actual_pct,
+    variance_pct::numeric(9,4) as variance_pct,
+    spi::numeric(12,6) as spi,
+    status_band,
+    reporters_expected,
+    reporters_received,
+    coverage::numeric(9,6) as coverage,
+    conflict_count,
+    weeks_since_report
+from computed

@@ -141,46 +141,73 @@ keys as (
         period_start,
         period_label
     from cells
+),
+
+computed as (
+    select
+        k.indicator_code,
+        k.period_kind,
+        k.period_start,
+        k.period_label,
+        coalesce(j.n, 0)::integer as n,
+        p.n_expected,
+        {{ ratio('coalesce(j.n, 0)', 'p.n_expected') }} as coverage,
+        j.mean,
+        j.median,
+        {{ ratio('sqrt(round(j.n2_variance, 40))', 'j.n') }} as stddev,
+        case
+            when j.null_reason is null
+                then {{ ratio('sqrt(round(j.n2_variance, 40))', 'j.total') }}
+        end as cv,
+        case
+            when j.null_reason is null then {{ ratio('j.ordered_total', 'j.n * j.total') }}
+        end as gini,
+        t.theil,
+        t.theil_between,
+        t.theil_within,
+        j.max_value,
+        j.min_value,
+        case
+            when j.null_reason is null then {{ ratio('j.max_value', 'j.min_value') }}
+        end as max_min_ratio,
+        j.max_value - j.median as gap_max_to_median,
+        j.median - j.min_value as gap_median_to_min,
+        case when j.n is null then 'no_value' else j.null_reason end as null_reason
+    from keys as k
+    left join judged as j
+        on
+            k.indicator_code = j.indicator_code
+            and k.period_kind = j.period_kind
+            and k.period_start = j.period_start
+    left join periods as p on k.period_start = p.period_start
+    left join theil as t
+        on
+            k.indicator_code = t.indicator_code
+            and k.period_kind = t.period_kind
+            and k.period_start = t.period_start
 )
 
+-- rounded here and nowhere else, halves away from zero
 select
-    k.indicator_code,
-    k.period_kind,
-    k.period_start,
-    k.period_label,
-    coalesce(j.n, 0)::integer as n,
-    p.n_expected,
-    {{ ratio('coalesce(j.n, 0)', 'p.n_expected') }} as coverage,
-    j.mean,
-    j.median,
-    {{ ratio('sqrt(round(j.n2_variance, 40))', 'j.n') }} as stddev,
-    case
-        when j.null_reason is null
-            then {{ ratio('sqrt(round(j.n2_variance, 40))', 'j.total') }}
-    end as cv,
-    case
-        when j.null_reason is null then {{ ratio('j.ordered_total', 'j.n * j.total') }}
-    end as gini,
-    t.theil,
-    t.theil_between,
-    t.theil_within,
-    j.max_value,
-    j.min_value,
-    case
-        when j.null_reason is null then {{ ratio('j.max_value', 'j.min_value') }}
-    end as max_min_ratio,
-    j.max_value - j.median as gap_max_to_median,
-    j.median - j.min_value as gap_median_to_min,
-    case when j.n is null then 'no_value' else j.null_reason end as null_reason
-from keys as k
-left join judged as j
-    on
-        k.indicator_code = j.indicator_code
-        and k.period_kind = j.period_kind
-        and k.period_start = j.period_start
-left join periods as p on k.period_start = p.period_start
-left join theil as t
-    on
-        k.indicator_code = t.indicator_code
-        and k.period_kind = t.period_kind
-        and k.period_start = t.period_start
+    indicator_code,
+    period_kind,
+    period_start,
+    period_label,
+    n,
+    n_expected,
+    coverage::numeric(9,6) as coverage,
+    mean::numeric(28,10) as mean,
+    median::numeric(28,10) as median,
+    stddev::numeric(28,10) as stddev,
+    cv::numeric(18,10) as cv,
+    gini::numeric(18,10) as gini,
+    theil::numeric(18,10) as theil,
+    theil_between::numeric(18,10) as theil_between,
+    theil_within::numeric(18,10) as theil_within,
+    max_value::numeric(28,10) as max_value,
+    min_value::numeric(28,10) as min_value,
+    max_min_ratio::numeric(18,6) as max_min_ratio,
+    gap_max_to_median::numeric(28,10) as gap_max_to_median,
+    gap_median_to_min::numeric(28,10) as gap_median_to_min,
+    null_reason
+from computed

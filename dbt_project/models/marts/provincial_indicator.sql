@@ -139,25 +139,49 @@ realised as (
             and r.province_code = a.province_code
             and r.period_kind = a.period_kind
             and r.period_start = a.period_start
+),
+
+computed as (
+    select
+        r.indicator_code,
+        r.province_code,
+        r.period_kind,
+        r.period_start,
+        {{ period_label('r.period_kind', 'r.period_start', 'y') }} as period_label,
+        r.value,
+        r.unit,
+        s.is_simulated,
+        r.baseline,
+        r.target,
+        r.realisation,
+        case
+            when r.realisation is not null then least(greatest(r.realisation, 0), 1)
+        end as realisation_clipped,
+        r.realisation_reason,
+        case when r.value is not null and r.rank_n >= r.min_n_rank then r.rank_all end as rank,
+        r.rank_n,
+        r.source
+    from realised as r
+    left join sources as s on r.source = s.source
+    left join years as y on {{ in_jalali_year('r.period_start', 'y') }}
 )
 
+-- rounded here and nowhere else, halves away from zero
 select
-    r.indicator_code,
-    r.province_code,
-    r.period_kind,
-    r.period_start,
-    {{ period_label('r.period_kind', 'r.period_start', 'y') }} as period_label,
-    r.value,
-    r.unit,
-    s.is_simulated,
-    r.baseline,
-    r.target,
-    r.realisation,
-    least(greatest(r.realisation, 0), 1) as realisation_clipped,
-    r.realisation_reason,
-    case when r.value is not null and r.rank_n >= r.min_n_rank then r.rank_all end as rank,
-    r.rank_n,
-    r.source
-from realised as r
-left join sources as s on r.source = s.source
-left join years as y on {{ in_jalali_year('r.period_start', 'y') }}
+    indicator_code,
+    province_code,
+    period_kind,
+    period_start,
+    period_label,
+    value::numeric(28,10) as value,
+    unit,
+    is_simulated,
+    baseline::numeric(28,10) as baseline,
+    target::numeric(28,10) as target,
+    realisation::numeric(18,6) as realisation,
+    realisation_clipped::numeric(9,6) as realisation_clipped,
+    realisation_reason,
+    rank,
+    rank_n,
+    source
+from computed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import re
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingestion import contracts
 from ingestion.contracts import REASONS, judge, reason
 from ingestion.contracts.fields import dtype_of
 from ingestion.errors import IngestError
@@ -590,6 +592,22 @@ def test_Q7_every_reason_and_rule_is_listed() -> None:
         reason("made-up")
     assert rule("number") == f"number/{RULES['number']}"
     assert len(RULES_VERSION) == 12
+
+
+# refused as a whole, by whoever reads, lays out or loads the file: raised with a literal code
+RAISED = re.compile(r'(?:ReadError|LayoutError|Rejection|Refused)\(\s*"([a-z0-9-]+)"')
+
+
+def test_every_code_that_refuses_a_file_is_listed_too() -> None:
+    rooms = Path(contracts.__file__).parents[1]
+    codes = {
+        code
+        for room in ("readers", "layouts", "load")
+        for path in sorted((rooms / room).rglob("*.py"))
+        for code in RAISED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(codes) > 20
+    assert codes - set(REASONS) == set()
 
 
 def test_received_at_must_have_a_zone() -> None:

@@ -3,7 +3,7 @@
 In: a `folder` connector. Out: one `Fetched` a file, oldest first. A file counts as complete once
 its time of change lies `stable_seconds` back and its size is the same before and after reading
 (trap S12); others wait for the next run. One file that cannot be read does not hold up the rest.
-A pattern without `/` speaks of the folder itself, one with `/` also of folders below.
+A pattern without `/` speaks of the folder itself, one with `/` of folders below, `**` of any depth.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def collect_folder(connector: Folder, base: Path, ctx: CollectContext) -> list[F
                 "Create it, or correct path in the source file.",
                 mask(root),
             )
-        for entry in filesystem.find(root, detail=True).values():
+        filesystem.invalidate_cache()
+        depth = None if "**" in connector.pattern else connector.pattern.count("/") + 1
+        for entry in filesystem.find(root, maxdepth=depth, detail=True).values():
             name = str(entry["name"])
             relative = name[len(root) :].lstrip("/")
             last = relative.rsplit("/", 1)[-1]
-            wanted = fnmatch.fnmatchcase(
-                relative if "/" in connector.pattern else last, connector.pattern
-            )
-            if wanted and not any(fnmatch.fnmatchcase(last, p) for p in _UNFINISHED):
+            unfinished = any(fnmatch.fnmatchcase(last, p) for p in _UNFINISHED)
+            if _wanted(relative, connector.pattern) and not unfinished:
                 found.append((_changed(entry), name, entry))
     except OSError as error:
         raise _unreachable(mask(root), error, mask) from None
@@ -61,6 +61,13 @@ def collect_folder(connector: Folder, base: Path, ctx: CollectContext) -> list[F
         if one is not None:
             fetched.append(one)
     return fetched
+
+
+def _wanted(relative: str, pattern: str) -> bool:
+    if "**" in pattern:
+        return fnmatch.fnmatchcase(relative, pattern)
+    names, wanted = relative.split("/"), pattern.split("/")
+    return len(names) == len(wanted) and all(map(fnmatch.fnmatchcase, names, wanted))
 
 
 def _open(connector: Folder, base: Path, ctx: CollectContext, mask: Mask) -> tuple[Any, str, bool]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,12 +89,32 @@ class _Field:
     reading: FieldReading
     is_mapped: bool = False
 
-    def header(self, row: int) -> str | None:
-        """The column title above the cell of this row."""
-        if self.column is None:
-            return None
-        headers = self.column.headers
-        return self.column.header if headers is None else headers[row]
+    def cells(self, rows: pl.Series) -> Iterator[_Cell]:
+        """The cells in these rows, as findings quote them."""
+        column, reading = self.column, self.reading
+        if column is None:
+            raise ValueError(f"the field '{self.field.name}' has no column to point at")
+
+        def quoted(series: pl.Series | None) -> list[str | None]:
+            return [None] * rows.len() if series is None else series.gather(rows).to_list()
+
+        headers = quoted(column.headers)
+        if column.headers is None:
+            headers = [column.header] * rows.len()
+        texts, details, at = quoted(column.text), quoted(reading.detail), quoted(column.at)
+        for cell in zip(rows.to_list(), at, texts, headers, details, strict=True):
+            yield _Cell(*cell)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell as a finding quotes it."""
+
+    row: int
+    at: str | None
+    text: str | None
+    header: str | None
+    detail: str | None
 
 
 def judge(
@@ -201,12 +221,14 @@ def _slices(table: RawTable, layout: Layout) -> list[tuple[pl.Series, WideColumn
     if layout.unpivot is None or table.height == 0:
         return []
     slices = []
+    unclaimed = pl.repeat(True, table.height, eager=True)
     for wide in layout.unpivot.columns:
-        mask = pl.repeat(True, table.height, eager=True)
+        mask = unclaimed
         for name, text in wide.set.items():
             if name in table.columns:
                 mask = mask & (table.columns[name].text == text).fill_null(False)
         slices.append((mask.arg_true(), wide))
+        unclaimed = unclaimed & ~mask
     return slices
 
 
@@ -623,27 +645,49 @@ def _row_findings(
     earlier: dict[int, list[str]],
 ) -> list[Finding]:
     """One finding a refused row, at the cell that refused it, naming its further faults."""
-    found = []
-    for row in faults.is_not_null().arg_true().to_list():
-        name, _, code = str(faults[row]).partition(":")
-        item = fields.get(name)
-        others = [
-            f"{other}: {fields[other].reading.reason[row]}"
-            for other in fields
-            if other != name and fields[other].reading.reason[row] is not None
-        ]
-        others += earlier.get(row, [])
-        further = f"also {', '.join(others)}" if others else ""
-        if item is not None and item.column is not None:
-            found.append(_of_cell("row", item, row, code, further, table.at[row]))
+    rows = faults.is_not_null().arg_true()
+    if rows.len() == 0:
+        return []
+    refused = pl.DataFrame({"row": rows, "fault": faults.gather(rows)}).with_columns(
+        pl.col("fault").str.extract("^([^:]*):", 1).alias("field"),
+        pl.col("fault").str.extract(":(.*)$", 1).alias("code"),
+    )
+    codes = dict(refused.select("row", "code").iter_rows())
+    blamed = dict(refused.select("row", "field").iter_rows())
+    others: dict[int, list[str]] = {row: list(notes) for row, notes in earlier.items()}
+    for name, item in fields.items():
+        reasons = item.reading.reason.gather(rows)
+        for row, code in zip(rows.to_list(), reasons.to_list(), strict=True):
+            if code is not None and blamed[row] != name:
+                others.setdefault(row, []).append(f"{name}: {code}")
+    found: dict[int, Finding] = {}
+    for (name,), part in refused.group_by("field", maintain_order=True):
+        named = fields.get(str(name))
+        if named is not None and named.column is not None:
+            for cell in named.cells(part["row"]):
+                notes = [cell.detail, _also(others, cell.row)]
+                found[cell.row] = _of_cell(
+                    "row", named, cell, codes[cell.row], notes, table.at[cell.row]
+                )
             continue
         # the row as a whole, or a key that no column and no constant gives
-        further = "; ".join(part for part in (twins.get(row), further) if part)
-        rule_name = rule(_RULE_OF_REASON[code])
-        found.append(
-            _finding("row", code, table.at[row], rule_name, name or None, row=row, further=further)
-        )
-    return found
+        for row in part["row"].to_list():
+            notes = [twins.get(row), _also(others, row)]
+            rule_name = rule(_RULE_OF_REASON[codes[row]])
+            found[row] = _finding(
+                "row",
+                codes[row],
+                table.at[row],
+                rule_name,
+                str(name) or None,
+                row=row,
+                notes=notes,
+            )
+    return [found[row] for row in rows.to_list()]
+
+
+def _also(others: dict[int, list[str]], row: int) -> str | None:
+    return f"also {', '.join(others[row])}" if row in others else None
 
 
 def _cell_findings(fields: dict[str, _Field], is_accepted: pl.Series) -> list[Finding]:
@@ -653,28 +697,26 @@ def _cell_findings(fields: dict[str, _Field], is_accepted: pl.Series) -> list[Fi
         if item.column is None:
             continue
         refused = (item.reading.reason.is_not_null() & is_accepted).arg_true()
-        for row in refused.to_list():
-            code = str(item.reading.reason[row])
-            found.append(_of_cell("cell", item, row, code, "", ""))
+        codes = item.reading.reason.gather(refused).to_list()
+        for cell, code in zip(item.cells(refused), codes, strict=True):
+            found.append(_of_cell("cell", item, cell, code, [cell.detail], ""))
     return found
 
 
-def _of_cell(scope: str, item: _Field, row: int, code: str, further: str, row_at: str) -> Finding:
-    column = item.column
-    if column is None:
-        raise ValueError(f"the field '{item.field.name}' has no column to point at")
-    detail = None if item.reading.detail is None else item.reading.detail[row]
+def _of_cell(
+    scope: str, item: _Field, cell: _Cell, code: str, notes: Sequence[str | None], row_at: str
+) -> Finding:
     rule_name = rule(_RULE_OF_REASON[code]) if code in _RULE_OF_REASON else item.reading.rule
     return _finding(
         scope,
         code,
-        column.at[row] or row_at,
+        cell.at or row_at,
         rule_name,
         field=item.field.name,
-        header=item.header(row),
-        raw_text=column.text[row],
-        row=row,
-        further="; ".join(part for part in (detail, further) if part),
+        header=cell.header,
+        raw_text=cell.text,
+        row=cell.row,
+        notes=notes,
     )
 
 
@@ -688,10 +730,11 @@ def _finding(
     header: str | None = None,
     raw_text: str | None = None,
     row: int | None = None,
-    further: str = "",
+    notes: Sequence[str | None] = (),
 ) -> Finding:
     """A finding in the words of `reasons`, with what is particular to it behind."""
     known = look_up(code)
+    further = "; ".join(note for note in notes if note)
     # no text of Postgres holds a NUL
     raw_text = None if raw_text is None else raw_text.replace("\x00", "\u2400")
     message = known.message.format(
@@ -723,17 +766,17 @@ def _remarks(table: RawTable, fields: dict[str, _Field]) -> list[Finding]:
         if item.reading.mixed is None or not item.reading.mixed.any():
             continue
         at = item.reading.mixed.arg_true()
-        first = item.column.at[int(at[0])]
+        first_cell = next(item.cells(at.head(1)))
         found.append(
             _finding(
                 "file",
                 "mixed-digits",
-                first,
+                first_cell.at or "",
                 rule("mixed-digits"),
                 field=name,
-                header=item.header(int(at[0])),
-                raw_text=item.column.text[int(at[0])],
-                further=f"{at.len()} cells, the first at {first}",
+                header=first_cell.header,
+                raw_text=first_cell.text,
+                notes=[f"{at.len()} cells, the first at {first_cell.at}"],
             )
         )
     noted = {finding.reason_code for finding in table.findings}
@@ -745,7 +788,7 @@ def _remarks(table: RawTable, fields: dict[str, _Field]) -> list[Finding]:
                 "hidden-rows",
                 first,
                 rule("source"),
-                further=f"{int(table.hidden.sum())} rows, the first at {first}",
+                notes=[f"{int(table.hidden.sum())} rows, the first at {first}"],
             )
         )
     return found

@@ -173,11 +173,11 @@ def test_a_value_taken_back_is_a_version_again(house: House) -> None:
 
 
 def test_S13_any_order_of_loading_ends_in_the_same_state(house: House) -> None:
-    """Five receipts with values that come and go, loaded in 25 of the 120 orders."""
+    """Five receipts with values that come and go, loaded in 12 of the 120 orders."""
     values = ["5", "6", "5", None, "6"]
     chance = random.Random(13)
     orders = list(itertools.permutations(range(5)))
-    for turn, order in enumerate(chance.sample(orders, 25)):
+    for turn, order in enumerate(chance.sample(orders, 12)):
         house.spec = spec(source=f"sim_a01__order_{turn}")
         house.spec_sha256 = f"spec-{turn}"
         receipts = [house.receive(f"{turn} {i}", i) for i in range(5)]
@@ -487,3 +487,14 @@ def test_loads_run_on_an_older_external_server(external_postgres: str) -> None:
     house.give(0, progress("P01", "45", note=ugly))
     assert house.query("select note from raw.progress") == [(ugly,)]
     assert house.give(1, progress("P01", "45", note=ugly), progress("P02", "1")).unchanged == 1
+
+
+def test_P12_an_unreachable_database_is_told_without_its_password() -> None:
+    with (
+        pytest.raises(LoadError) as caught,
+        transaction("postgresql://house:very-secret@127.0.0.1:1/none"),
+    ):
+        pass
+    assert caught.value.code == "database-unreachable"
+    assert "payesh doctor" in caught.value.remedy
+    assert "very-secret" not in str(caught.value)

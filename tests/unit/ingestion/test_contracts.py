@@ -258,6 +258,40 @@ def test_N11_absences_keep_their_own_code(text: str, code: str) -> None:
     assert reasons(progress(actual_pct=[text])) == [("cell", code, "actual_pct")]
 
 
+def test_T15_a_dash_alone_means_none_and_is_never_a_formula() -> None:
+    records = progress(actual_pct=["-"], note=["=1+1"])
+    assert reasons(records) == [("cell", "not-applicable", "actual_pct")]
+    assert records.accepted["note"].to_list() == ["=1+1"]
+
+
+def test_P7_json_numbers_as_text_with_persian_digits_and_nulls() -> None:
+    records = progress(actual_pct=["45.50", "۴۵٫۵", None, "4.55e1"], planned_pct=["1e2"] * 4)
+    assert records.accepted["actual_pct"].to_list() == [
+        Decimal("45.5"), Decimal("45.5"), None, Decimal("45.5"),
+    ]  # fmt: skip
+    assert records.accepted["planned_pct"].to_list() == [Decimal(100)] * 4
+    assert records.findings == []
+
+
+def test_columns_without_a_single_value_stay_empty_columns() -> None:
+    names = [name for name in PROGRESS if name not in ("period", "project")]
+    records = progress(**{name: [None, None] for name in names})
+    assert records.findings == []
+    assert records.accepted.height == 2
+    assert records.accepted["cells_filled"].to_list() == [0, 0]
+
+
+def test_D25_reported_and_described_and_received_are_three_things() -> None:
+    fields = {**PROGRESS, "reported_at": {"headers": ["r"], "calendar": "jalali"}}
+    columns: dict[str, list[str | None]] = {
+        "period": [WEEK], "project": ["P01"], "reported_at": ["1405/08/25 10:00"],
+    }  # fmt: skip
+    row = run(columns, fields=fields).accepted.row(0, named=True)
+    assert row["period_start"] == dt.date(2026, 11, 14)
+    assert row["reported_at"] == dt.datetime(2026, 11, 16, 6, 30, tzinfo=dt.UTC)
+    assert "received_at" not in row  # the loader's: one receipt for the whole file
+
+
 def test_N11_declared_blank_words_and_blanks_are_no_findings() -> None:
     setting = {**PROGRESS["actual_pct"], "blank_words": ["نامشخص"]}
     columns: dict[str, list[str | None]] = {
@@ -509,6 +543,18 @@ def test_K8_each_wide_column_has_its_own_scale_and_unit() -> None:
     assert values == [Decimal("0.5"), Decimal(50), Decimal("7.25"), Decimal(100)]
     assert records.accepted["unit"].to_list() == ["index", "percent"] * 2
     assert [json.loads(x)["value"][2] for x in records.accepted["lineage"]] == ["A", "B"] * 2
+
+
+def test_wide_columns_that_set_the_same_claim_a_row_once() -> None:
+    same = {"set": {"indicator": "idi", "period": "gregorian_year:2016"}}
+    unpivot = {"columns": [{"headers": ["A"], **same}, {"headers": ["B"], **same}]}
+    spec = spec_of("indicator_value", {"province": {"headers": ["p"]}}, layout={"unpivot": unpivot})
+    columns: dict[str, list[str | None]] = {
+        "province": ["قم", "البرز"], "indicator": ["idi"] * 2,
+        "period": ["gregorian_year:2016"] * 2, "value": ["1", "2"],
+    }  # fmt: skip
+    records = judge(table_of(columns), spec.layouts[0], spec, LISTS, NOW)
+    assert records.accepted["value"].to_list() == [Decimal(1), Decimal(2)]
 
 
 # ------------------------------------------------------------------------------ remarks

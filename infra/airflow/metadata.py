@@ -77,6 +77,34 @@ def ensure_pools(url: str, slots: Mapping[str, int]) -> int:
         return made.rowcount
 
 
+def close_dead_runs(settings: Settings) -> int:
+    """End runs that a killed `payesh nightly` has left as running; return how many.
+
+    Call it only while no night is running. Left alone, the scheduler would take them up, wait for
+    tasks that nobody works on any more, and raise an alarm.
+    """
+    with connect(settings, "admin") as connection:
+        if _revision(connection) is None:
+            return 0
+        dead = connection.execute(
+            sql.SQL(
+                "update {0}.dag_run set state = 'failed', end_date = now()"
+                " where state in ('queued', 'running') and triggered_by = 'TEST'"
+                " returning dag_id, run_id"
+            ).format(sql.Identifier(METADATA_SCHEMA))
+        ).fetchall()
+        for dag_id, run_id in dead:
+            connection.execute(
+                sql.SQL(
+                    "update {0}.task_instance set state = 'failed', end_date = now()"
+                    " where dag_id = %s and run_id = %s and (state is null or state not in"
+                    " ('success', 'failed', 'skipped', 'upstream_failed', 'removed'))"
+                ).format(sql.Identifier(METADATA_SCHEMA)),
+                [dag_id, run_id],
+            )
+    return len(dead)
+
+
 def _stamped(path: Path) -> tuple[str, str] | None:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

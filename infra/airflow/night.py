@@ -10,7 +10,6 @@ Run it: `payesh nightly`
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ from psycopg.rows import dict_row
 
 from infra.airflow import progress
 from infra.airflow.faults import Fault, fault_of
+from infra.airflow.lock import alone
 from infra.errors import PayeshError, RefusedError
 from infra.settings import Settings
 
@@ -222,7 +222,7 @@ def run_night(settings: Settings, week: date | None, log: Path, watcher: Watcher
     Raises PayeshError when the house itself can't work (no database, no disk, another night or
     the scheduler is running); a failed warehouse comes back as `status` failed.
     """
-    with _alone(settings):
+    with alone(settings):
         return _Runner(settings, week, log, watcher).run()
 
 
@@ -342,12 +342,15 @@ class _Runner:
 
     def _airflow(self, registry: Registry) -> dict[str, DAG]:
         from infra.airflow.environment import environment, metadata_url
-        from infra.airflow.metadata import ensure_metadata, ensure_pools
+        from infra.airflow.metadata import close_dead_runs, ensure_metadata, ensure_pools
         from infra.airflow.policy import pools
 
         airflow = environment(self.settings)
         if ensure_metadata(self.settings, airflow):
             self._said("Airflow's tables made")
+        dead = close_dead_runs(self.settings)
+        if dead:
+            self._said(f"{dead} runs of a night that was killed are closed; it is taken up now")
         plain = metadata_url(self.settings, "psycopg").replace("postgresql+psycopg", "postgresql")
         ensure_pools(plain, pools(registry.specs.values()))
         # from here on this process is Airflow's: its configuration is read at import
@@ -505,21 +508,6 @@ def night_host(settings: Settings) -> str:
     """Return a mark of this home on this machine: nights of other homes are not ours to judge."""
     place = f"{socket.gethostname()}:{settings.home}"
     return hashlib.sha256(place.encode()).hexdigest()[:8]
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with (settings.home / "nightly.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefusedError(
-                "another `payesh nightly` is running",
-                str(settings.home),
-                "wait until it is done; see `payesh status`",
-            ) from None
-        yield
 
 
 def _source_night(loaded: LoadedSpec) -> SourceNight:

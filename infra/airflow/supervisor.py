@@ -28,7 +28,8 @@ import psutil
 import requests
 
 from infra.airflow.environment import AirflowEnvironment, airflow_home, environment, free_port
-from infra.airflow.metadata import ensure_metadata, ensure_pools
+from infra.airflow.lock import alone
+from infra.airflow.metadata import close_dead_runs, ensure_metadata, ensure_pools
 from infra.errors import PayeshError, RefusedError
 from infra.settings import Settings
 
@@ -131,12 +132,16 @@ def start(
                 "run `payesh down` first to move it to another port",
             )
     else:
-        _end_leftovers(settings)
-        airflow = environment(settings, _choose_port(settings, port))
-        say("bringing Airflow's tables up to date")
-        ensure_metadata(settings, airflow)
-        say("starting api-server, scheduler and dag-processor")
-        _spawn(airflow)
+        # a night under way and a scheduler would both work on the same runs
+        with alone(settings):
+            _end_leftovers(settings)
+            airflow = environment(settings, _choose_port(settings, port))
+            say("bringing Airflow's tables up to date")
+            ensure_metadata(settings, airflow)
+            close_dead_runs(settings)
+            say("starting api-server, scheduler and dag-processor")
+            _spawn(airflow)
+            _wait_announced(settings)
     report = _wait_healthy(settings, say)
     return Report(
         running=True,
@@ -351,6 +356,18 @@ def _spawn(airflow: AirflowEnvironment) -> None:
             start_new_session=True,
         )
     _detached.append(process)
+
+
+def _wait_announced(settings: Settings) -> None:
+    """Wait until the new supervisor has written its state: from then on a night refuses."""
+    deadline = time.monotonic() + START_SECONDS
+    while running(settings) is None and time.monotonic() < deadline:
+        if _detached and _detached[-1].poll() is not None:
+            break
+        time.sleep(0.05)
+    if running(settings) is None:
+        log = settings.log_dir / "airflow" / "supervisor.log"
+        raise PayeshError("Airflow's supervisor did not start", str(log), "read the log's end")
 
 
 # The supervisor outlives us; a handle that is collected would warn of a process left running.

@@ -173,6 +173,19 @@ def test_the_shipped_lists_know_each_of_31_provinces_by_code_and_both_names() ->
     assert {"province", "agency", "project", "indicator", "obligation"} <= set(lists.lists)
 
 
+@pytest.mark.parametrize("name", sorted(load_code_lists(SHIPPED).lists))
+def test_T12_every_shipped_code_and_name_stands_for_one_code(name: str) -> None:
+    frame = pl.read_csv(SHIPPED / f"{name}.csv", infer_schema=False)
+    codes = frame[f"{name}_code"]
+    assert frame.height > 0
+    for column in {f"{name}_code", "name_fa", "name_en"} & set(frame.columns):
+        found = (
+            load_code_lists(SHIPPED).get(name).match(frame[column], pl.Series([NOW] * len(codes)))
+        )
+        named = frame[column].is_not_null()
+        assert found.value.filter(named).to_list() == codes.filter(named).to_list(), column
+
+
 def test_T9_the_shipped_lists_refuse_khorasan_alone() -> None:
     found = load_code_lists(SHIPPED).get("province").match(pl.Series(["خراسان"]), pl.Series([NOW]))
     assert found.reason.to_list() == ["ambiguous-province"]

@@ -143,6 +143,58 @@ def test_N17_decimals_are_exact_and_rounded_half_away_from_zero(value: Decimal, 
         assert to_decimal(cleaned.plain, scale)[0] == expected
 
 
+def grouped(digits: str, mark: str) -> str:
+    head = len(digits) % 3 or 3
+    return mark.join([digits[:head], *(digits[i : i + 3] for i in range(head, len(digits), 3))])
+
+
+SIGNS = [
+    ("{}", 1),
+    ("+{}", 1),
+    ("-{}", -1),
+    ("−{}", -1),
+    ("{}-", -1),
+    ("({})", -1),
+    ("\u200f- {}", -1),
+]
+SYSTEMS = [None, str.maketrans("0123456789", PERSIAN_DIGITS), AR]
+
+
+@given(
+    st.integers(0, 10**15),
+    st.from_regex(r"[0-9]{0,6}", fullmatch=True),
+    st.sampled_from(["", ",", "٬", "،"]),
+    st.sampled_from([".", "٫"]),
+    st.sampled_from(SIGNS),
+    st.sampled_from(SYSTEMS),
+)
+def test_N2_N6_every_certain_spelling_is_that_number(
+    whole: int, part: str, group: str, point: str, sign: tuple[str, int], system: dict[int, str]
+) -> None:
+    form, factor = sign
+    body = grouped(str(whole), group) + (point + part if part else "")
+    text = form.format(body.translate(system) if system else body)
+    plain, why = one(text)
+    assert why is None, text
+    assert plain is not None
+    assert Decimal(plain) == factor * Decimal(f"{whole}.{part or 0}")
+
+
+@given(
+    st.integers(0, 10**7),
+    st.from_regex(r"[0-9]{1,6}", fullmatch=True),
+    st.sampled_from([",", "،", "/", " ", "٬"]),
+)
+def test_N3_a_doubtful_spelling_is_thousands_or_nothing(whole: int, part: str, mark: str) -> None:
+    plain, why = one(f"{whole}{mark}{part}")
+    if plain is None:
+        assert why == ("not-a-number" if mark == " " and len(part) != 3 else "ambiguous-number")
+    else:
+        assert len(part) == 3
+        assert 1 <= whole <= 999
+        assert plain == f"{whole}{part}"
+
+
 @given(NUMBERS, st.sampled_from([1, 2, 3, 6, 7]))
 def test_N17_a_shift_is_a_multiplication(value: Decimal, shift: int) -> None:
     expected = (value * 10**shift).quantize(Decimal("0.01"), ROUND_HALF_UP)

@@ -310,14 +310,14 @@ select
     is_missing,
     due_at,
     first_received_at,
-    late_hours::numeric(12,2) as late_hours,
+    late_hours::numeric(12, 2) as late_hours,
     records,
     cells_required,
     cells_filled,
-    cell_completeness::numeric(9,6) as cell_completeness,
+    cell_completeness::numeric(9, 6) as cell_completeness,
     copied_forward,
     quarantined_rows,
     quarantined_cells,
-    reporting_rate::numeric(9,6) as reporting_rate,
-    on_time_rate::numeric(9,6) as on_time_rate
+    reporting_rate::numeric(9, 6) as reporting_rate,
+    on_time_rate::numeric(9, 6) as on_time_rate
 from computed

@@ -84,14 +84,14 @@ told_by_agency as (
     from national as n
     left join bridge as b on n.project_code = b.project_code and n.agency_code = b.agency_code
     order by
-        n.project_code, n.period_start, n.agency_code,
-        n.received_at desc, n.source, n.load_id desc, n.record_no desc
+        n.project_code ASC, n.period_start ASC, n.agency_code ASC,
+        n.received_at desc, n.source ASC, n.load_id desc, n.record_no desc
 ),
 
 governing as (
     select distinct on (project_code, week_start) *
     from told_by_agency
-    order by project_code, week_start, is_lead desc, allocation_weight desc, agency_code
+    order by project_code ASC, week_start ASC, is_lead desc, allocation_weight desc, agency_code ASC
 ),
 
 conflicts as (
@@ -155,7 +155,7 @@ plans as (
         b.is_original_wanted
         or b.revision = 0
         or b.effective_from <= g.friday_on
-    order by g.project_code, g.week_start, b.is_original_wanted, b.revision desc
+    order by g.project_code ASC, g.week_start ASC, b.is_original_wanted ASC, b.revision desc
 ),
 
 planned as (
@@ -403,21 +403,21 @@ select
     project_code,
     week_start,
     week_label,
-    planned_pct::numeric(9,4) as planned_pct,
-    actual_pct::numeric(9,4) as actual_pct,
-    variance_pct::numeric(9,4) as variance_pct,
-    spi::numeric(12,6) as spi,
+    planned_pct::numeric(9, 4) as planned_pct,
+    actual_pct::numeric(9, 4) as actual_pct,
+    variance_pct::numeric(9, 4) as variance_pct,
+    spi::numeric(12, 6) as spi,
     value_basis,
     planned_basis,
-    planned_original_pct::numeric(9,4) as planned_original_pct,
-    planned_current_pct::numeric(9,4) as planned_current_pct,
-    slippage_original_pct::numeric(9,4) as slippage_original_pct,
-    earned_schedule_weeks::numeric(12,6) as earned_schedule_weeks,
+    planned_original_pct::numeric(9, 4) as planned_original_pct,
+    planned_current_pct::numeric(9, 4) as planned_current_pct,
+    slippage_original_pct::numeric(9, 4) as slippage_original_pct,
+    earned_schedule_weeks::numeric(12, 6) as earned_schedule_weeks,
     actual_time_weeks,
-    spi_t::numeric(12,6) as spi_t,
+    spi_t::numeric(12, 6) as spi_t,
     spi_t_reason,
-    trend_pct_per_week::numeric(12,6) as trend_pct_per_week,
-    plan_trend_pct_per_week::numeric(12,6) as plan_trend_pct_per_week,
+    trend_pct_per_week::numeric(12, 6) as trend_pct_per_week,
+    plan_trend_pct_per_week::numeric(12, 6) as plan_trend_pct_per_week,
     trend_state,
     weeks_stagnant,
     is_stagnant,
@@ -426,6 +426,6 @@ select
     conflicting_agencies,
     reporters_expected,
     reporters_received,
-    coverage::numeric(9,6) as coverage,
+    coverage::numeric(9, 6) as coverage,
     status_band
 from computed

@@ -110,7 +110,7 @@ grid as (
         w.week_start,
         w.week_label
     from pairs as p
-    inner join weeks as w on w.week_start >= p.from_week
+    inner join weeks as w on p.from_week <= w.week_start
     {% if is_incremental() -%}
         inner join affected as a
             on
@@ -146,8 +146,8 @@ governing as (
     from slices as s
     left join leads as l on s.project_code = l.project_code and s.agency_code = l.agency_code
     order by
-        s.project_code, s.province_code, s.week_start,
-        (l.agency_code is not null) desc, s.received_at desc, s.source,
+        s.project_code ASC, s.province_code ASC, s.week_start ASC,
+        (l.agency_code is not null) desc, s.received_at desc, s.source ASC,
         s.load_id desc, s.record_no desc
 ),
 
@@ -248,14 +248,14 @@ select
     province_code,
     week_start,
     week_label,
-    planned_pct::numeric(9,4) as planned_pct,
-    actual_pct::numeric(9,4) as actual_pct,
-    variance_pct::numeric(9,4) as variance_pct,
-    spi::numeric(12,6) as spi,
+    planned_pct::numeric(9, 4) as planned_pct,
+    actual_pct::numeric(9, 4) as actual_pct,
+    variance_pct::numeric(9, 4) as variance_pct,
+    spi::numeric(12, 6) as spi,
     status_band,
     reporters_expected,
     reporters_received,
-    coverage::numeric(9,6) as coverage,
+    coverage::numeric(9, 6) as coverage,
     conflict_count,
     weeks_since_report
 from computed

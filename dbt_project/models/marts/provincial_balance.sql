@@ -38,8 +38,8 @@ periods as (
     from (select distinct period_start from cells) as k
     inner join provinces as p
         on
-            (p.valid_from is null or p.valid_from <= k.period_start)
-            and (p.valid_to is null or p.valid_to >= k.period_start)
+            (p.valid_from is null or k.period_start >= p.valid_from)
+            and (p.valid_to is null or k.period_start <= p.valid_to)
     group by k.period_start
 ),
 
@@ -195,19 +195,19 @@ select
     period_label,
     n,
     n_expected,
-    coverage::numeric(9,6) as coverage,
-    mean::numeric(28,10) as mean,
-    median::numeric(28,10) as median,
-    stddev::numeric(28,10) as stddev,
-    cv::numeric(18,10) as cv,
-    gini::numeric(18,10) as gini,
-    theil::numeric(18,10) as theil,
-    theil_between::numeric(18,10) as theil_between,
-    theil_within::numeric(18,10) as theil_within,
-    max_value::numeric(28,10) as max_value,
-    min_value::numeric(28,10) as min_value,
-    max_min_ratio::numeric(18,6) as max_min_ratio,
-    gap_max_to_median::numeric(28,10) as gap_max_to_median,
-    gap_median_to_min::numeric(28,10) as gap_median_to_min,
+    coverage::numeric(9, 6) as coverage,
+    mean::numeric(28, 10) as mean,
+    median::numeric(28, 10) as median,
+    stddev::numeric(28, 10) as stddev,
+    cv::numeric(18, 10) as cv,
+    gini::numeric(18, 10) as gini,
+    theil::numeric(18, 10) as theil,
+    theil_between::numeric(18, 10) as theil_between,
+    theil_within::numeric(18, 10) as theil_within,
+    max_value::numeric(28, 10) as max_value,
+    min_value::numeric(28, 10) as min_value,
+    max_min_ratio::numeric(18, 6) as max_min_ratio,
+    gap_max_to_median::numeric(28, 10) as gap_max_to_median,
+    gap_median_to_min::numeric(28, 10) as gap_median_to_min,
     null_reason
 from computed

@@ -53,8 +53,8 @@ cells as (
     select distinct on (indicator_code, province_code, period_kind, period_start) *
     from told
     order by
-        indicator_code, province_code, period_kind, period_start,
-        received_at desc, source, agency_code, load_id desc, record_no desc
+        indicator_code ASC, province_code ASC, period_kind ASC, period_start ASC,
+        received_at desc, source ASC, agency_code ASC, load_id desc, record_no desc
 ),
 
 aims as (
@@ -98,8 +98,8 @@ cell_aims as (
             and c.period_start = a.period_start
             and a.province_code in (c.province_code, '')
     order by
-        c.indicator_code, c.province_code, c.period_kind, c.period_start,
-        a.province_code desc, a.revision desc, a.received_at desc, a.source,
+        c.indicator_code ASC, c.province_code ASC, c.period_kind ASC, c.period_start ASC,
+        a.province_code desc, a.revision desc, a.received_at desc, a.source ASC,
         a.load_id desc, a.record_no desc
 ),
 
@@ -173,13 +173,13 @@ select
     period_kind,
     period_start,
     period_label,
-    value::numeric(28,10) as value,
+    value::numeric(28, 10) as value,
     unit,
     is_simulated,
-    baseline::numeric(28,10) as baseline,
-    target::numeric(28,10) as target,
-    realisation::numeric(18,6) as realisation,
-    realisation_clipped::numeric(9,6) as realisation_clipped,
+    baseline::numeric(28, 10) as baseline,
+    target::numeric(28, 10) as target,
+    realisation::numeric(18, 6) as realisation,
+    realisation_clipped::numeric(9, 6) as realisation_clipped,
     realisation_reason,
     rank,
     rank_n,

@@ -7,7 +7,7 @@ versions as (
 in_force as (
     select distinct on (source) *
     from versions
-    order by source, valid_from desc, spec_sha256
+    order by source ASC, valid_from desc, spec_sha256 ASC
 ),
 
 retired as (

@@ -8,6 +8,7 @@ Run it: `payesh trace project_progress_weekly actual_pct project_code=P01 week_s
 from __future__ import annotations
 
 from dataclasses import asdict
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,7 +106,7 @@ def _human(found: Trace, limit: int | None) -> RenderableType:
 def _cells(one: Input) -> tuple[str, ...]:
     mark = {"holds": "[green]hold it[/]", "differs": "[red]differ[/]", "not checked": "[dim]-[/]"}
     note = f" [dim]({one.check_note})[/]" if one.check_note else ""
-    role = one.role if one.weight is None else f"{one.role} ×{one.weight.normalize():f}"
+    role = one.role if one.weight is None else f"{one.role} ×{float(one.weight):.4g}"
     return (
         role,
         one.field or "",
@@ -141,4 +142,9 @@ def _files(records: list[Input]) -> RenderableType:
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+    if value is None:
+        return "null"
+    if isinstance(value, Decimal):
+        # trailing zeros are the column's scale, not what anybody has told
+        return f"{value.normalize():f}"
+    return str(value)

@@ -166,6 +166,8 @@ def run_dbt(
     """
     with connect(settings, "transform") as connection:
         _reopen(connection, build)
+        if build.is_full_refresh and not select:
+            _drop_views(connection)
     target = settings.home / "dbt" / "target"
     logs = settings.log_dir / "dbt"
     target.mkdir(parents=True, exist_ok=True)
@@ -317,6 +319,22 @@ def _reopen(connection: psycopg.Connection, build: Build) -> None:
     ).fetchone()
     if row is None:
         raise _overtaken(build)
+
+
+def _drop_views(connection: psycopg.Connection) -> None:
+    """Drop dbt's own views at once before a full refresh makes them anew.
+
+    dbt would drop each with what hangs on it, from several threads, and these wait for each
+    other's locks (deadlocks seen on 2026-11-21). Nothing published stands on them.
+    """
+    connection.execute("set local lock_timeout = '30s'")
+    views = connection.execute(
+        "select format('%I.%I', schemaname, viewname) from pg_views"
+        " where schemaname in ('staging', 'intermediate', 'build')"
+        " and viewowner = 'payesh_transform' order by 1"
+    ).fetchall()
+    if views:
+        connection.execute(f"drop view {', '.join(name for (name,) in views)} cascade".encode())
 
 
 def _overtaken(build: Build) -> WarehouseError:

@@ -10,6 +10,7 @@ parent was killed still keeps others out until it has ended.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -22,6 +23,9 @@ BUSY: Final = 75
 LOCK_KEY: Final = 7_291_430_155_002
 """Advisory lock of the build schemas: one dbt at a time."""
 
+_PLACES: Final = frozenset(
+    {"--project-dir", "--profiles-dir", "--target-path", "--log-path", "--log-level"}
+)
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -48,6 +52,7 @@ def main(arguments: list[str]) -> int:
 
 def _dbt(arguments: list[str]) -> int:
     from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
 
     # dbt prints for people; those lines go to its log file, here only events are told
     told = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
@@ -58,11 +63,24 @@ def _dbt(arguments: list[str]) -> int:
         if line is not None:
             told.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    result = dbtRunner(callbacks=[tell]).invoke(arguments)
+    # Parsed without the night's variables, because dbt parses everything anew whenever they have
+    # changed, and they change every night; the build then takes the parsed project as it is.
+    result = dbtRunner(callbacks=[tell]).invoke(["parse", *_without_run(arguments)])
+    if isinstance(result.result, Manifest):
+        result = dbtRunner(manifest=result.result, callbacks=[tell]).invoke(arguments)
     if result.exception is not None:
         told.write(json.dumps({"event": "fault", "text": str(result.exception)}) + "\n")
         return 2
     return 0 if result.success else 1
+
+
+def _without_run(arguments: list[str]) -> list[str]:
+    """Return the arguments that say where the project is and where dbt writes, no others."""
+    kept: list[str] = []
+    for name, value in itertools.pairwise(arguments):
+        if name in _PLACES:
+            kept += [name, value]
+    return kept
 
 
 def _line(event: Any) -> dict[str, Any] | None:

@@ -64,6 +64,17 @@ begin
         raise exception 'there is no published mart %', p_mart using errcode = 'PY404';
     end if;
     if to_regclass(format('intermediate.%I', 'lineage_' || p_mart)) is null then
+        -- a dimension has no lineage; a mart has none only while a full refresh makes it anew
+        if exists (
+            select from pg_locks
+            where locktype = 'advisory' and granted and objsubid = 1
+            and classid::bigint = 7291430155002 >> 32
+            and objid::bigint = 7291430155002 & 4294967295
+            and database = (select oid from pg_database where datname = current_database())
+        ) then
+            raise exception 'the lineage of mart % is being rebuilt', p_mart
+                using errcode = 'PY409', hint = 'try again when the build has ended';
+        end if;
         return;
     end if;
     select string_agg(

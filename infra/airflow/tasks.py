@@ -9,7 +9,6 @@ Run it: `payesh nightly`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -23,11 +22,21 @@ if TYPE_CHECKING:
     from infra.warehouse.build import Build
     from ingestion.pipeline import LoadResult
 
-_FINAL_CODES: Final = re.compile(
-    # the registry, the file's content and a refused login don't mend themselves in half an hour
-    r"bad-spec|RefusedError|unauthori[sz]ed|forbidden|login-page|secret|reject|corrupt|gate"
+_FINAL_CODES: Final = frozenset(
+    {
+        # the registry, an account and an agency's changed interface don't mend themselves soon
+        "RefusedError",
+        "bad-spec",
+        "bad-address",
+        "store-unknown",
+        "missing-secret",
+        "unauthorised",
+        "login-page",
+        "records-not-found",
+        "total-missing",
+        "answer-too-large",
+    }
 )
-
 _GATE_FIX: Final = (
     "see `payesh status` and the runbook gate-failed; the last release stands until the data or "
     "the expectation is mended"
@@ -200,8 +209,7 @@ def _told(stage: str) -> Iterator[None]:
     except Exception as error:
         fault = fault_of(error)
         progress.failed(stage, fault)
-        is_final = getattr(error, "is_final", False) or _FINAL_CODES.search(fault.code)
-        if is_final:
+        if getattr(error, "is_final", False) or fault.code in _FINAL_CODES:
             raise AirflowFailException(str(fault)) from error
         raise
 

@@ -21,8 +21,7 @@ from infra.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, RefusedError
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group, RenderableType
-    from rich.status import Status
+    from rich.console import Group, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -89,42 +88,51 @@ class _Screen:
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
+        from rich.live import Live
+        from rich.spinner import Spinner
 
         self.is_tty = stream.isatty()
-        self.console: Console = Console(
+        self.console = Console(
             file=stream,
             force_terminal=self.is_tty,
             width=None if self.is_tty else 120,
             highlight=False,
         )
-        self.status: Status | None = None
+        self.spinner = Spinner("dots", "starting")
+        # what the libraries print goes to the log; rich must not fetch it back to the screen
+        self.live = Live(
+            self.spinner,
+            console=self.console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self.stage_began = 0.0
         self.told_at = 0.0
 
     def __enter__(self) -> _Screen:
         self.console.print("[bold]Payesh: the night[/bold]")
         if self.is_tty:
-            self.status = self.console.status("starting")
-            self.status.start()
+            self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.status is not None:
-            self.status.stop()
+        if self.is_tty:
+            self.live.stop()
 
     def began(self, stage: str) -> None:
         self.stage_began = time.monotonic()
         title = _TITLES.get(stage, stage)
-        if self.status is not None:
-            self.status.update(f"{title} ...")
+        if self.is_tty:
+            self.spinner.update(text=f"{title} ...")
         else:
             self._print(f"> {title}")
 
     def said(self, stage: str, text: str) -> None:
         if stage == "dbt_build":
             # more than a hundred models: a moving line on a terminal, a line a second elsewhere
-            if self.status is not None:
-                self.status.update(f"dbt: {text}")
+            if self.is_tty:
+                self.spinner.update(text=f"dbt: {text[: self.console.width - 8]}")
                 return
             if time.monotonic() - self.told_at < 1.0:
                 return

@@ -109,7 +109,6 @@ class Ears:
         ("server-error", False, False),
         ("login-page", False, True),
         ("missing-secret", False, True),
-        ("rejected-damaged-file", False, True),
         ("anything", True, True),
     ],
 )

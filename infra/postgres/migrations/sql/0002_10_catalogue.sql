@@ -25,9 +25,9 @@ alter table history.release_load
 alter constraint release_load_release_no_fkey deferrable initially deferred;
 
 -- sources whose loads the raw gate held back from the build: they wait for the next night
-alter table ops.build add column held_sources text [] not null default '{}';
+alter table ops.build add column held_sources text[] not null default '{}';
 -- what the build left standing, `schema.table`: when one is missing the next starts afresh
-alter table ops.build add column relations text [] not null default '{}';
+alter table ops.build add column relations text[] not null default '{}';
 
 -- ---------------------------------------------------------------- published rows stand
 create function history.refuse_change() returns trigger
@@ -54,7 +54,7 @@ create function ops.current_release() returns integer
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select max(release_no) from history.release
 $$;
-comment on function ops.current_release() is 'The number of the newest release; null before the first.';
+comment on function ops.current_release() is 'The newest release; null before the first.';
 
 create function ops.asked_release() returns integer
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$

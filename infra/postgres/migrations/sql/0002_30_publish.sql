@@ -95,7 +95,7 @@ language sql stable as $$
     from history.release_mart where release_no = p_release and row_count > 0
 $$;
 comment on function ops.release_content_hash(integer) is
-'The hash of a whole release: of its marts'' names, row counts and hashes; empty marts count nothing.';
+'The hash of a release: of its marts'' names, row counts and hashes; empty ones leave no trace.';
 
 create function ops.release_inputs_hash(p_release integer) returns text
 language sql stable as $$
@@ -322,7 +322,7 @@ begin
 end
 $$;
 comment on function ops.publish(bigint, timestamptz, text) is
-'Publishes a build that its gate has passed, all marts in one transaction; a failed gate is noted in history.refusal, an unchanged build leaves the standing release.';
+'Publishes a build that its gate has passed, all marts at once; notes a refusal of the gate.';
 
 -- ---------------------------------------------------------------- reading releases
 create function ops.diff_mart(p_mart text, p_from integer, p_to integer)

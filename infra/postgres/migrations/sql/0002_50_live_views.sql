@@ -11,7 +11,10 @@ select
     release.reverts_to,
     release.gate_verdict,
     release.changed_rows,
-    (select count(*) from history.release_load as l where l.release_no = release.release_no) as loads,
+    (
+        select count(*) from history.release_load as l
+        where l.release_no = release.release_no
+    ) as loads,
     (release.coverage ->> 'reports_received')::bigint as reports_received,
     (release.coverage ->> 'reports_expected')::bigint as reports_expected,
     null::text as reason_code,
@@ -24,61 +27,72 @@ select
 from history.release
 union all
 select
-    refusal.refused_at,
-    'refused',
-    refusal.standing_release,
+    refusal.refused_at as happened_at,
+    'refused' as outcome,
+    refusal.standing_release as release_no,
     refusal.as_of_week,
-    null,
-    case when refusal.reason_code = 'gate-failed' then 'fail' end,
-    0,
-    0,
-    null,
-    null,
+    null as reverts_to,
+    case when refusal.reason_code = 'gate-failed' then 'fail' end as gate_verdict,
+    0 as changed_rows,
+    0 as loads,
+    null as reports_received,
+    null as reports_expected,
     refusal.reason_code,
     refusal.reason,
     refusal.build_id,
-    null,
-    null,
-    null,
-    null
+    null as content_sha256,
+    null as inputs_sha256,
+    null as code_sha256,
+    null as reference_sha256
 from history.refusal;
 comment on view marts.release_history is
-'Live. One row a publication, a revert or a refusal; for a refusal, release_no is the release that stood.';
+'Live. A row a publication, a revert or a refusal; for this, release_no is what stood.';
 
 create view marts.source_freshness as
 with in_force as (
-    select distinct on (source) *
-    from raw.source
-    order by source, valid_from desc
+    select distinct on (s.source) s.*
+    from raw.source as s
+    order by s.source asc, s.valid_from desc
 ),
+
 attempt as (
-    select distinct on (source) source, attempted_at, outcome, error_code, error, remedy
-    from raw.fetch
-    order by source, attempted_at desc, fetch_id desc
+    select distinct on (f.source) f.*
+    from raw."fetch" as f
+    order by f.source asc, f.attempted_at desc, f.fetch_id desc
 ),
+
 answer as (
-    select source, max(finished_at) as answered_at
-    from raw.fetch
-    where outcome <> 'failed'
-    group by source
+    select
+        f.source,
+        max(f.finished_at) as answered_at
+    from raw."fetch" as f
+    where f.outcome <> 'failed'
+    group by f.source
 ),
+
 received as (
-    select source, max(received_at) as received_at
-    from raw.snapshot
-    group by source
+    select
+        s.source,
+        max(s.received_at) as received_at
+    from raw.snapshot as s
+    group by s.source
 ),
+
 last_load as (
-    select distinct on (source)
-        source, load_id, status, reject_code, loaded_at, rows_read, rows_accepted, rows_quarantined
-    from raw.load
-    order by source, load_id desc
+    select distinct on (l.source) l.*
+    from raw.load as l
+    order by l.source asc, l.load_id desc
 ),
+
 period as (
-    select source, max(period_max) as period_max
-    from raw.load
-    where status <> 'rejected'
-    group by source
+    select
+        l.source,
+        max(l.period_max) as period_max
+    from raw.load as l
+    where l.status <> 'rejected'
+    group by l.source
 )
+
 select
     in_force.source,
     in_force.title,
@@ -107,7 +121,9 @@ select
     last_load.rows_quarantined as last_rows_quarantined,
     period.period_max as last_period_start,
     case when in_force.cadence = 'weekly' then greatest((
-        select r.as_of_week from history.release as r order by r.release_no desc limit 1
+        select r.as_of_week from history.release as r
+        order by r.release_no desc
+        limit 1
     ) - period.period_max, 0) / 7 end as weeks_behind_release
 from in_force
 left join raw.retired_source as retired on in_force.source = retired.source
@@ -121,10 +137,11 @@ comment on view marts.source_freshness is
 
 create view marts.data_quality_finding as
 with in_force as (
-    select distinct on (source) source, owner_name
-    from raw.source
-    order by source, valid_from desc
+    select distinct on (s.source) s.*
+    from raw.source as s
+    order by s.source asc, s.valid_from desc
 ),
+
 cell as (
     select
         q.*,
@@ -141,9 +158,16 @@ cell as (
         ) as next_load_id
     from raw.quarantine as q
 ),
+
 judged as (
     select
-        g.stage, r.suite, r.expectation, r.relation, r.column_name, r.source, r.severity,
+        g.stage,
+        r.suite,
+        r.expectation,
+        r.relation,
+        r.column_name,
+        r.source,
+        r.severity,
         min(g.started_at) as first_seen_at,
         max(g.gate_id) as last_gate_id,
         (array_agg(r.message order by g.gate_id desc))[1] as message,
@@ -154,9 +178,15 @@ judged as (
     where not r.is_success
     group by g.stage, r.suite, r.expectation, r.relation, r.column_name, r.source, r.severity
 ),
+
 newest_gate as (
-    select stage, max(gate_id) as gate_id from quality.gate group by stage
+    select
+        g.stage,
+        max(g.gate_id) as gate_id
+    from quality.gate as g
+    group by g.stage
 )
+
 select
     'q-' || cell.load_id || '-' || cell.item_no as finding_id,
     case
@@ -201,30 +231,34 @@ inner join raw.snapshot as snapshot on load.snapshot_id = snapshot.snapshot_id
 left join in_force on cell.source = in_force.source
 union all
 select
-    'g-' || judged.last_id,
-    case when judged.last_gate_id = newest_gate.gate_id then 'open' else 'resolved' end,
+    'g-' || judged.last_id as finding_id,
+    case when judged.last_gate_id = newest_gate.gate_id then 'open' else 'resolved' end as state,
     judged.severity,
-    'relation',
+    'relation' as scope,
     judged.source,
     in_force.owner_name,
-    judged.suite || '.' || judged.expectation,
+    judged.suite || '.' || judged.expectation as rule,
     judged.rule_version,
-    judged.stage || '-gate',
-    null, null, null, null, null,
-    judged.column_name,
-    null,
-    judged.relation,
-    null,
-    null,
+    judged.stage || '-gate' as reason_code,
+    null as kind,
+    null as agency_code,
+    null as province_code,
+    null as period_kind,
+    null as period_start,
+    judged.column_name as field,
+    null as file_name,
+    judged.relation as locator,
+    null as header,
+    null as raw_text,
     judged.message,
-    null,
+    null as remedy,
     judged.first_seen_at,
-    extract(day from now() - judged.first_seen_at)::integer
+    extract(day from now() - judged.first_seen_at)::integer as age_days
 from judged
 inner join newest_gate on judged.stage = newest_gate.stage
 left join in_force on judged.source = in_force.source;
 comment on view marts.data_quality_finding is
-'Live. One row a refused file, row or cell, and a broken expectation: where, why, what to do, whose, and whether it still stands.';
+'Live. A row a refused file, row or cell and a broken expectation: where, why, what to do, whose.';
 
 grant select on marts.release_history, marts.source_freshness, marts.data_quality_finding
 to payesh_bi, payesh_transform;

@@ -120,10 +120,9 @@ def _night(settings: Settings, night: Night, patch: pytest.MonkeyPatch) -> Told:
     assert publish(settings, build).outcome == "published"
     world = sandbox.world_of(settings)
     truth = truth_of(settings, world, night.as_of_week)
-    with connect(settings, "bi", row_factory=dict_row) as connection:
-        published: Marts = {
-            mart: connection.execute(f"select * from marts.{mart}").fetchall()  # type: ignore[arg-type]
-            for mart in GRAINS
+    with connect(settings, "bi") as connection, connection.cursor(row_factory=dict_row) as rows:
+        published = {
+            mart: rows.execute(f"select * from marts.{mart}").fetchall() for mart in GRAINS
         }
     return Told(published, truth.marts, truth.unknown, failed, quarantined)
 

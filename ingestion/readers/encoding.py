@@ -13,7 +13,7 @@ from typing import Final
 
 from ingestion.errors import ReadError
 
-_SAMPLE: Final = 200_000
+_SAMPLE: Final = 50_000
 _ARABIC: Final = re.compile(r"[\u0621-\u064a\u067e\u0686\u0698\u06a9\u06af\u06cc\u06c0\u06be]")
 _BESIDE_LATIN: Final = re.compile(r"(?<=[A-Za-z])[\u0621-\u06cc]|[\u0621-\u06cc](?=[A-Za-z])")
 # UTF-8 Persian seen through Latin-1 or Windows-1252

@@ -23,6 +23,9 @@ from ingestion.table import JsonRows
 PART: Final = "__part"
 POINTER: Final = "__pointer"
 _MARK: Final = "\x01"
+_NAME_NUMBER: Final = r'":\s*(-?[0-9][0-9.eE+\-]*)'
+# a text that begins like the number of a name: `":5"`
+_STRING_LIKE_NUMBER: Final = r'[:,\[{]\s*":\s*[-0-9]'
 # A whole string (so that nothing inside it is taken for a number), perhaps its colon, perhaps the
 # number that follows.
 _STRING_OR_NUMBER: Final = r'("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)(-?[0-9][0-9.eE+\-]*)?'
@@ -115,8 +118,15 @@ def _columns(text: str, records_at: str) -> pl.DataFrame | None:
 
 
 def _quote_numbers(text: str) -> str:
-    marked = pl.Series([text]).str.replace_all(_STRING_OR_NUMBER, "${1}" + _MARK + "${2}" + _MARK)
-    quoted: str = (
+    """The document with the numbers of its objects as texts, in their own digits."""
+    document = pl.Series([text])
+    quoted: str
+    if '\\"' not in text and not document.str.contains(_STRING_LIKE_NUMBER).item():
+        # no quote stands inside a text, so `":` always ends a name: four times as fast
+        quoted = document.str.replace_all(_NAME_NUMBER, '":"${1}"').item()
+        return quoted
+    marked = document.str.replace_all(_STRING_OR_NUMBER, "${1}" + _MARK + "${2}" + _MARK)
+    quoted = (
         marked.str.replace_all(_MARK * 2, "", literal=True)
         .str.replace_all(_MARK, '"', literal=True)
         .item()

@@ -1,7 +1,7 @@
 """Workbooks and HTML tables to grids, opened in a child process with limits.
 
 In: bytes of an xlsx, xlsm, xls, ods or HTML file. Out: one `Grid` a sheet. The child
-(`ingestion.readers.worker`) is started once a process and kept; it is killed when it takes too
+(`ingestion.untrusted.worker`) is started once a process and kept; it is killed when it takes too
 long, and whatever kills it becomes a `ReadError` here. It gets no environment, so no secret.
 """
 
@@ -27,7 +27,15 @@ from ingestion.readers.encoding import damage, decode
 from ingestion.readers.limits import Limits
 from ingestion.table import CellError, Grid, Merge
 
-_WORKER: Final = Path(__file__).with_name("worker.py")
+# -I: neither the environment nor the current folder has a say in what the child imports
+_COMMAND = [
+    sys.executable,
+    "-I",
+    "-c",
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from ingestion.untrusted.worker import main; main()",
+    str(Path(__file__).resolve().parents[2]),
+]
 _TOO_LARGE: Final = (
     "Delete stray cells far right and below, unused sheets and pictures; send it again."
 )
@@ -135,7 +143,7 @@ class _Child:
                 return self._process
             self._discard()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(_WORKER)],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -246,6 +254,7 @@ def _add_details(grid: Grid, details: dict[str, Any]) -> None:
     grid.hidden_columns = frozenset(details.get("hidden_columns", ()))
     grid.number_formats = details.get("formats", {})
     grid.comments = details.get("comments", {})
+    grid.merges.extend(Merge(*edges) for edges in details.get("merges", ()))
     grid.unvalued_formulas = details.get("unvalued", {})
     for (row, column), shown in details.get("errors", {}).items():
         _set(grid, row, column, CellError(shown))

@@ -188,6 +188,57 @@ def test_dates_come_by_their_serial_whatever_they_show() -> None:
     assert grid.rows[0][0] == dt.date(2026, 11, 14)
 
 
+def test_N4_N13_X4_X5_old_workbooks_keep_errors_formats_and_hidden_parts() -> None:
+    # made with xlwt: % and literal % formats, error cells, a formula that was never computed,
+    # a hidden row, column and sheet
+    data = (Path(__file__).parent / "data" / "old_excel.xls").read_bytes()
+    first, second = grids(data)
+    assert first.rows[1][:3] == ["تهران", 0.45, CellError("#DIV/0!")]
+    assert first.rows[3][5] == CellError("#NAME?")
+    assert first.rows[2][3] == dt.date(2026, 11, 14)
+    assert first.number_formats == dict.fromkeys([(1, 1), (3, 1), (3, 2), (3, 3)], "0.0%")
+    assert set(first.unvalued_formulas) == {(1, 3)}
+    assert first.hidden_rows == frozenset({3})
+    assert first.hidden_columns == frozenset({4})
+    assert first.merges == [Merge(5, 0, 6, 0)]
+    assert (second.name, second.is_hidden) == ("نهان", True)
+    # cut off anywhere: refused, or nothing of it was lost
+    for cut in range(600, len(data), 300):
+        try:
+            assert grids(data[:cut])[0].rows == first.rows
+        except ReadError:
+            continue
+
+
+def test_N4_N13_X2_X4_X5_open_document_sheets() -> None:
+    def cell(attributes: str, text: str = "") -> str:
+        return f"<table:table-cell {attributes}><text:p>{text}</text:p></table:table-cell>"
+
+    calcext = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
+    sheet = (
+        f'<table:table table:name="ب" xmlns:calcext="{calcext}">'
+        '<table:table-column/><table:table-column table:visibility="collapse"/>'
+        "<table:table-row>"
+        + cell('office:value-type="percentage" office:value="0.45"', "45%")
+        + cell('office:value-type="string" calcext:value-type="error"', "#DIV/0!")
+        + cell('table:formula="of:=[.A1]"')
+        + "</table:table-row>"
+        '<table:table-row table:number-rows-repeated="2" table:visibility="filter">'
+        + cell('office:value-type="float" office:value="7"', "7")
+        + "</table:table-row><table:table-row>"
+        + cell('office:value-type="string" table:number-rows-spanned="2"', "م")
+        + "</table:table-row></table:table>"
+    )
+    (grid,) = grids(ods(sheet))
+    assert grid.rows[0][:3] == [0.45, CellError("#DIV/0!"), None]
+    assert grid.number_formats == {(0, 0): "0%"}
+    assert grid.unvalued_formulas == {(0, 2): "of:=[.A1]"}
+    assert [row[0] for row in grid.rows[1:3]] == [7, 7]
+    assert grid.hidden_rows == frozenset({1, 2})
+    assert grid.hidden_columns == frozenset({1})
+    assert grid.merges == [Merge(3, 0, 4, 0)]
+
+
 def test_html_spans_are_merges_and_only_innermost_tables_count() -> None:
     page = (
         "<table><tr><td><table><tr><th colspan=2>پیشرفت</th></tr>"
@@ -221,6 +272,7 @@ def test_html_spans_are_merges_and_only_innermost_tables_count() -> None:
         (b"\x00\x01\x02\x03\xff\xfe\x00binary", "unsupported-format"),
         (b"<html><form><input type=password></form></html>", "html-without-table"),
         (ods("")[:-40], "damaged-file"),
+        (b"<table><tr><td>a</td></tr><tr><td>b", "damaged-file"),
     ],
 )
 def test_S11_each_damage_has_its_code(data: bytes, expected: str) -> None:
@@ -279,7 +331,7 @@ def test_S11_memory_is_bounded() -> None:
 def test_S11_time_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     slow = tmp_path / "worker.py"
     slow.write_text("import time\ntime.sleep(60)\n")
-    monkeypatch.setattr(workbook, "_WORKER", slow)
+    monkeypatch.setattr(workbook, "_COMMAND", [sys.executable, str(slow)])
     monkeypatch.setattr(workbook, "_CHILD", workbook._Child())
     assert code(ICT.read_bytes(), Limits(wall_seconds=0.5)) == "workbook-timeout"
 
@@ -305,7 +357,7 @@ def test_a_child_that_dies_or_lies_is_an_error_of_the_file(
     broken = tmp_path / "worker.py"
     broken.write_text(program)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(workbook, "_WORKER", broken)
+    monkeypatch.setattr(workbook, "_COMMAND", [sys.executable, str(broken)])
     monkeypatch.setattr(workbook, "_CHILD", workbook._Child())
     assert code(ICT.read_bytes()) == expected
     assert not Path("/owned").exists()
@@ -316,7 +368,7 @@ def test_P12_the_child_gets_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("PAYESH_SECRET_X", "s3cret")
     spy = tmp_path / "worker.py"
     spy.write_text("import os\nraise SystemExit(','.join(sorted(os.environ)))")
-    monkeypatch.setattr(workbook, "_WORKER", spy)
+    monkeypatch.setattr(workbook, "_COMMAND", [sys.executable, str(spy)])
     monkeypatch.setattr(workbook, "_CHILD", workbook._Child())
     with pytest.raises(ReadError) as caught:
         read(ICT.read_bytes(), "f")

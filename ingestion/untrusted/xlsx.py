@@ -1,0 +1,177 @@
+"""The parts of an xlsx workbook that calamine drops (traps N4, N13, X4, X5, X11).
+
+In: the bytes of a workbook. Out: for a sheet its error values, formulas without a value, hidden
+rows and columns, formats that scale, and comments. The sheet's XML is parsed only when a search of
+the raw bytes has found a trace of these.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import zipfile
+from typing import Any
+
+from lxml import etree
+
+from ingestion.untrusted.common import BUILTIN_PERCENT, Refused, is_scaling, parser, position
+
+# traces of formulas, hidden parts and errors in the raw XML, whatever its namespace prefix
+_MARKERS = (b"<f>", b"<f ", b"<f/", b":f>", b":f ", b'hidden="1"', b'hidden="true"', b't="e"')
+
+
+class Xlsx:
+    """What calamine does not tell of an xlsx workbook, sheet by sheet."""
+
+    def __init__(self, data: bytes) -> None:
+        self._zip = zipfile.ZipFile(io.BytesIO(data))
+        self._names = {name.lstrip("/"): name for name in self._zip.namelist()}
+        self._formats = self._scaling_formats()
+        self._markers = (
+            *_MARKERS,
+            *(b's="%d"' % index for index in self._formats),
+        )
+        self._paths = self._sheet_paths()
+
+    def of(self, sheet: str) -> dict[str, Any]:
+        path = self._paths.get(sheet)
+        if path is None or path not in self._names:
+            return {}
+        found: dict[str, Any] = {}
+        comments = self._comments(path)
+        if comments:
+            found["comments"] = comments
+        if self._has_marker(path):
+            found.update(self._scan(path))
+        return found
+
+    def _tree(self, path: str) -> Any:
+        if path not in self._names:
+            return None
+        with self._zip.open(self._names[path]) as file:
+            try:
+                return etree.parse(file, parser()).getroot()
+            except etree.XMLSyntaxError as error:
+                raise Refused("damaged-file", f"'{path}' is damaged: {error}.") from None
+
+    def _relations(self, path: str) -> dict[str, tuple[str, str]]:
+        """Relation id -> (kind, path inside the archive) of a part."""
+        folder, name = posixpath.split(path)
+        root = self._tree(f"{folder}/_rels/{name}.rels")
+        found = {}
+        for node in [] if root is None else root:
+            if not isinstance(node.tag, str) or node.get("TargetMode") == "External":
+                continue
+            target = node.get("Target", "")
+            full = target.lstrip("/") if target.startswith("/") else f"{folder}/{target}"
+            kind = node.get("Type", "").rsplit("/", 1)[-1]
+            found[node.get("Id", "")] = (kind, posixpath.normpath(full))
+        return found
+
+    def _sheet_paths(self) -> dict[str, str]:
+        root = self._tree("xl/workbook.xml")
+        relations = self._relations("xl/workbook.xml")
+        found: dict[str, str] = {}
+        for node in [] if root is None else root.iter("{*}sheet"):
+            for key, value in node.attrib.items():
+                if etree.QName(key).localname == "id" and value in relations:
+                    found[node.get("name", "")] = relations[value][1]
+        return found
+
+    def _scaling_formats(self) -> dict[int, str]:
+        """Cell styles whose number format shows a hundred times the value (trap N4)."""
+        root = self._tree("xl/styles.xml")
+        if root is None:
+            return {}
+        codes = dict(BUILTIN_PERCENT)
+        for node in root.iter("{*}numFmt"):
+            code = node.get("formatCode", "")
+            if node.get("numFmtId", "").isdigit() and is_scaling(code):
+                codes[int(node.get("numFmtId"))] = code
+        found = {}
+        cells = root.find("{*}cellXfs")
+        for index, node in enumerate([] if cells is None else cells.iterfind("{*}xf")):
+            number = node.get("numFmtId", "0")
+            if number.isdigit() and int(number) in codes:
+                found[index] = codes[int(number)]
+        return found
+
+    def _has_marker(self, path: str) -> bool:
+        tail = b""
+        with self._zip.open(self._names[path]) as file:
+            while block := file.read(1 << 20):
+                text = tail + block
+                # plain searches: an alternation would take longer than reading the cells
+                if any(marker in text for marker in self._markers):
+                    return True
+                tail = block[-32:]
+        return False
+
+    def _scan(self, path: str) -> dict[str, Any]:
+        formats: dict[tuple[int, int], str] = {}
+        errors: dict[tuple[int, int], str] = {}
+        unvalued: dict[tuple[int, int], str] = {}
+        hidden_rows: list[int] = []
+        hidden_columns: list[int] = []
+        row = column = -1
+        with self._zip.open(self._names[path]) as file:
+            events = etree.iterparse(
+                file,
+                events=("start", "end"),
+                tag=("{*}row", "{*}c", "{*}col"),
+                resolve_entities=False,
+                no_network=True,
+                huge_tree=False,
+            )
+            try:
+                for event, node in events:
+                    name = etree.QName(node).localname
+                    if event == "start":
+                        if name == "row":
+                            # the address may be left out: then it is the next one
+                            row = int(node.get("r", row + 2)) - 1
+                            column = -1
+                            if node.get("hidden") in ("1", "true"):
+                                hidden_rows.append(row)
+                        continue
+                    if name == "c":
+                        reference = node.get("r")
+                        at = position(reference) if reference else (row, column + 1)
+                        column = at[1]
+                        style = node.get("s")
+                        if style is not None and style.isdigit() and int(style) in self._formats:
+                            formats[at] = self._formats[int(style)]
+                        value = node.find("{*}v")
+                        if node.get("t") == "e":
+                            errors[at] = (value.text if value is not None else None) or "#N/A"
+                        formula = node.find("{*}f")
+                        empty = value is None or not value.text
+                        if formula is not None and empty and node.get("t") != "str":
+                            unvalued[at] = "=" + (formula.text or "")
+                    elif name == "col" and node.get("hidden") in ("1", "true"):
+                        last = min(int(node.get("max", "1")), 16_384)
+                        hidden_columns.extend(range(int(node.get("min", "1")) - 1, last))
+                    if name != "c":
+                        node.clear()
+                        while node.getprevious() is not None:
+                            del node.getparent()[0]
+            except (etree.XMLSyntaxError, ValueError) as error:
+                raise Refused("damaged-file", f"'{path}' is damaged: {error}.") from None
+        return {
+            "formats": formats,
+            "errors": errors,
+            "unvalued": unvalued,
+            "hidden_rows": hidden_rows,
+            "hidden_columns": hidden_columns,
+        }
+
+    def _comments(self, path: str) -> dict[tuple[int, int], str]:
+        found = {}
+        for kind, target in self._relations(path).values():
+            if kind != "comments":
+                continue
+            root = self._tree(target)
+            for node in [] if root is None else root.iter("{*}comment"):
+                texts = [t.text or "" for t in node.iter("{*}t")]
+                found[position(node.get("ref", ""))] = "".join(texts)
+        return found

@@ -119,7 +119,11 @@ class Nation:
         def unique(kind: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             keys = ("project_code", "agency_code", "province_code", "activity", "indicator_code")
             seen = {
-                (*(str(row.get(k, "")) for k in keys), row["period_start"], row.get("revision")): row
+                (
+                    *(str(row.get(k, "")) for k in keys),
+                    row["period_start"],
+                    row.get("revision"),
+                ): row
                 for row in rows
             }
             return list(seen.values())

@@ -29,8 +29,8 @@ points as (
     select distinct on (project_code, revision, point_on) *
     from targets
     order by
-        project_code ASC, revision ASC, point_on ASC,
-        received_at desc, source ASC, load_id desc, record_no desc
+        project_code asc, revision asc, point_on asc,
+        received_at desc, source asc, load_id desc, record_no desc
 ),
 
 segments as (

@@ -126,6 +126,7 @@ from firsts as f
 inner join sources as s on f.source = s.source
 cross join {{ lineage_columns([
     ('received', 'first receipt', 'period_start'),
+    ('is_simulated', 'first receipt', 'period_start'),
     ('is_missing', 'first receipt', 'period_start'),
     ('first_received_at', 'first receipt', 'period_start'),
     ('on_time', 'first receipt', 'period_start'),

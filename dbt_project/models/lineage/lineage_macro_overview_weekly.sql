@@ -89,13 +89,20 @@ select
     w.week_start,
     c.mart_column,
     c.role,
-    c.field as kind,
+    case
+        when c.field <> '' then c.field
+        when m.metric_code like 'project%' or m.metric_code like 'portfolio%'
+            then 'reference:project'
+        when m.metric_code like 'province%' then 'reference:province'
+        else 'reference:source'
+    end as kind,
     null::bigint as load_id,
     null::integer as record_no,
     case c.mart_column
         when 'week_label' then 'first day of ' || w.jalali_year
         when 'change_on_last_week'
             then 'metric_code=' || m.metric_code || ' week_start=' || w.week_start - 7
+        when 'coverage_expected' then 'all of them'
         else m.metric_code
     end as field,
     null::numeric as weight
@@ -104,6 +111,7 @@ cross join {{ ref('dim_week') }} as w
 cross join {{ lineage_columns([
     ('target', 'target', 'reference:metric'),
     ('unit', 'definition', 'reference:metric'),
+    ('coverage_expected', 'whole', ''),
     ('change_on_last_week', 'last week', 'reference:macro_overview_weekly'),
     ('week_label', 'calendar', 'reference:official_leap_year')
 ]) }}

@@ -1,7 +1,9 @@
 with
 
 named_projects as not materialized (
-    select p.project_code from {{ ref('project') }} as p where p.is_named
+    select p.project_code
+    from {{ ref('project') }} as p
+    where p.is_named
 ),
 
 national as not materialized (
@@ -42,8 +44,8 @@ governing as not materialized (
         from national as n
         where n.project_code = g.project_code and n.period_start = g.week_start
         order by
-            n.is_lead desc, n.allocation_weight desc, n.agency_code ASC,
-            n.received_at desc, n.source ASC, n.load_id desc, n.record_no desc
+            n.is_lead desc, n.allocation_weight desc, n.agency_code asc,
+            n.received_at desc, n.source asc, n.load_id desc, n.record_no desc
         limit 1
     ) as r
 ),
@@ -82,9 +84,9 @@ series as not materialized (
             from national as n
             where n.project_code = g.project_code and n.period_start <= g.week_start
             order by
-                n.period_start ASC,
-                n.is_lead desc, n.allocation_weight desc, n.agency_code ASC,
-                n.received_at desc, n.source ASC, n.load_id desc, n.record_no desc
+                n.period_start asc,
+                n.is_lead desc, n.allocation_weight desc, n.agency_code asc,
+                n.received_at desc, n.source asc, n.load_id desc, n.record_no desc
         ) as told
         window newest_first as (order by told.period_start desc)
     ) as r
@@ -103,8 +105,8 @@ points as not materialized (
     inner join named_projects as p on s.project_code = p.project_code
     where s.province_code = '' and s.target is not null
     order by
-        s.project_code ASC, s.revision ASC, s.period_start ASC,
-        s.received_at desc, s.source ASC, s.load_id desc, s.record_no desc
+        s.project_code asc, s.revision asc, s.period_start asc,
+        s.received_at desc, s.source asc, s.load_id desc, s.record_no desc
 ),
 
 -- first day of force of each revision

@@ -40,7 +40,7 @@ governing as not materialized (
             and s.period_start = g.week_start
         order by
             (b.agency_code is not null) desc,
-            s.received_at desc, s.source ASC, s.load_id desc, s.record_no desc
+            s.received_at desc, s.source asc, s.load_id desc, s.record_no desc
         limit 1
     ) as r
 ),
@@ -79,7 +79,7 @@ last_reports as not materialized (
             s.project_code = g.project_code
             and s.province_code = g.province_code
             and s.period_start <= g.week_start
-        order by s.period_start desc, s.source ASC
+        order by s.period_start desc, s.source asc
         limit 1
     ) as r
 )

@@ -7,8 +7,8 @@ cells as not materialized (
     ) as s
     where s.province_code <> ''
     order by
-        s.indicator_code ASC, s.province_code ASC, s.period_kind ASC, s.period_start ASC,
-        s.received_at desc, s.source ASC, s.agency_code ASC, s.load_id desc, s.record_no desc
+        s.indicator_code asc, s.province_code asc, s.period_kind asc, s.period_start asc,
+        s.received_at desc, s.source asc, s.agency_code asc, s.load_id desc, s.record_no desc
 ),
 
 valued as not materialized (
@@ -65,9 +65,16 @@ select
     'reference:province' as kind,
     null::bigint as load_id,
     null::integer as record_no,
-    p.province_code || case c.role when 'region' then ' region ' || p.region_no else '' end as field,
+    p.province_code
+    || case c.role when 'region' then ' region ' || p.region_no else '' end as field,
     null::numeric as weight
-from (select distinct r.indicator_code, r.period_kind, r.period_start from cells as r) as k
+from (
+    select distinct
+        r.indicator_code,
+        r.period_kind,
+        r.period_start
+    from cells as r
+) as k
 cross join {{ ref('province') }} as p
 cross join {{ lineage_columns([
     ('n_expected', 'validity', ''),

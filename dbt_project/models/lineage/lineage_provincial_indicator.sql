@@ -7,8 +7,8 @@ cells as not materialized (
     ) as s
     where s.province_code <> ''
     order by
-        s.indicator_code ASC, s.province_code ASC, s.period_kind ASC, s.period_start ASC,
-        s.received_at desc, s.source ASC, s.agency_code ASC, s.load_id desc, s.record_no desc
+        s.indicator_code asc, s.province_code asc, s.period_kind asc, s.period_start asc,
+        s.received_at desc, s.source asc, s.agency_code asc, s.load_id desc, s.record_no desc
 ),
 
 aims as not materialized (
@@ -37,7 +37,7 @@ cell_aims as not materialized (
             and a.period_start = k.period_start
             and a.province_code in (k.province_code, '')
         order by
-            a.province_code desc, a.revision desc, a.received_at desc, a.source ASC,
+            a.province_code desc, a.revision desc, a.received_at desc, a.source asc,
             a.load_id desc, a.record_no desc
         limit 1
     ) as t

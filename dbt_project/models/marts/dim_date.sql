@@ -8,7 +8,9 @@
 with
 
 years as (
-    select * from {{ ref('official_leap_year') }} where jalali_year between 1389 and 1419
+    select *
+    from {{ ref('official_leap_year') }}
+    where jalali_year between 1389 and 1419
 ),
 
 days as (

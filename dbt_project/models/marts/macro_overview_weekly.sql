@@ -32,7 +32,9 @@ progress as (
 ),
 
 reports as (
-    select * from {{ ref('agency_reporting_weekly') }} where period_kind = 'week'
+    select *
+    from {{ ref('agency_reporting_weekly') }}
+    where period_kind = 'week'
 ),
 
 slices as (
@@ -54,7 +56,9 @@ shown_weeks as (
     {%- else -%}
         select week_start from progress
         union
-        select period_start as week_start from reports where expected = 1
+        select period_start as week_start
+        from reports
+        where expected = 1
     {%- endif %}
 ),
 

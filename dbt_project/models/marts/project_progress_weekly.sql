@@ -19,7 +19,9 @@ bridge as (
 ),
 
 weeks as (
-    select * from {{ ref('dim_week') }} where week_start <= {{ as_of_week() }}
+    select *
+    from {{ ref('dim_week') }}
+    where week_start <= {{ as_of_week() }}
 ),
 
 sources as (
@@ -84,14 +86,14 @@ told_by_agency as (
     from national as n
     left join bridge as b on n.project_code = b.project_code and n.agency_code = b.agency_code
     order by
-        n.project_code ASC, n.period_start ASC, n.agency_code ASC,
-        n.received_at desc, n.source ASC, n.load_id desc, n.record_no desc
+        n.project_code asc, n.period_start asc, n.agency_code asc,
+        n.received_at desc, n.source asc, n.load_id desc, n.record_no desc
 ),
 
 governing as (
     select distinct on (project_code, week_start) *
     from told_by_agency
-    order by project_code ASC, week_start ASC, is_lead desc, allocation_weight desc, agency_code ASC
+    order by project_code asc, week_start asc, is_lead desc, allocation_weight desc, agency_code asc
 ),
 
 conflicts as (
@@ -155,7 +157,7 @@ plans as (
         b.is_original_wanted
         or b.revision = 0
         or b.effective_from <= g.friday_on
-    order by g.project_code ASC, g.week_start ASC, b.is_original_wanted ASC, b.revision desc
+    order by g.project_code asc, g.week_start asc, b.is_original_wanted asc, b.revision desc
 ),
 
 planned as (

@@ -20,7 +20,9 @@ leads as (
 ),
 
 weeks as (
-    select * from {{ ref('dim_week') }} where week_start <= {{ as_of_week() }}
+    select *
+    from {{ ref('dim_week') }}
+    where week_start <= {{ as_of_week() }}
 ),
 
 {% if is_incremental() -%}
@@ -146,8 +148,8 @@ governing as (
     from slices as s
     left join leads as l on s.project_code = l.project_code and s.agency_code = l.agency_code
     order by
-        s.project_code ASC, s.province_code ASC, s.week_start ASC,
-        (l.agency_code is not null) desc, s.received_at desc, s.source ASC,
+        s.project_code asc, s.province_code asc, s.week_start asc,
+        (l.agency_code is not null) desc, s.received_at desc, s.source asc,
         s.load_id desc, s.record_no desc
 ),
 
@@ -173,7 +175,7 @@ last_told as (
         g.province_code,
         g.week_start,
         {% if is_incremental() -%}
-            r.week_start as last_week_start
+            t.week_start as last_week_start
         {%- else -%}
             max(t.week_start) over (
                 partition by g.project_code, g.province_code
@@ -193,7 +195,7 @@ last_told as (
                 and not n.is_retracted
             order by n.period_start desc
             limit 1
-        ) as r
+        ) as t
     {%- else -%}
         left join told as t
             on

@@ -53,8 +53,8 @@ cells as (
     select distinct on (indicator_code, province_code, period_kind, period_start) *
     from told
     order by
-        indicator_code ASC, province_code ASC, period_kind ASC, period_start ASC,
-        received_at desc, source ASC, agency_code ASC, load_id desc, record_no desc
+        indicator_code asc, province_code asc, period_kind asc, period_start asc,
+        received_at desc, source asc, agency_code asc, load_id desc, record_no desc
 ),
 
 aims as (
@@ -98,8 +98,8 @@ cell_aims as (
             and c.period_start = a.period_start
             and a.province_code in (c.province_code, '')
     order by
-        c.indicator_code ASC, c.province_code ASC, c.period_kind ASC, c.period_start ASC,
-        a.province_code desc, a.revision desc, a.received_at desc, a.source ASC,
+        c.indicator_code asc, c.province_code asc, c.period_kind asc, c.period_start asc,
+        a.province_code desc, a.revision desc, a.received_at desc, a.source asc,
         a.load_id desc, a.record_no desc
 ),
 

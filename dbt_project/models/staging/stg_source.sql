@@ -7,7 +7,7 @@ versions as (
 in_force as (
     select distinct on (source) *
     from versions
-    order by source ASC, valid_from desc, spec_sha256 ASC
+    order by source asc, valid_from desc, spec_sha256 asc
 ),
 
 retired as (

@@ -443,6 +443,13 @@ _REFUSALS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "عنوان یکی از ستون‌ها را تغییر دهید.",
     ),
     (
+        "second-header",
+        "a second table with other columns begins below the first",
+        "Put one table on a sheet, or give both the same columns.",
+        "زیر جدول نخست، جدول دیگری با ستون‌های متفاوت آمده است",
+        "در هر برگه یک جدول بگذارید یا ستون‌های هر دو را یکسان کنید.",
+    ),
+    (
         "missing-sheet",
         "an expected sheet is missing",
         "Keep the sheets of the form and their names.",

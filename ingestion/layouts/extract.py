@@ -38,7 +38,7 @@ def extract(parts: list[Grid] | JsonRows, layout: Layout, spec: SourceSpec) -> R
     """Candidate records of one snapshot.
 
     Raises `LayoutError`: `header-not-found`, `missing-column`, `duplicate-header`,
-    `missing-sheet`, `bad-cell-address`.
+    `second-header`, `missing-sheet`, `bad-cell-address`.
     """
     if isinstance(parts, JsonRows):
         pieces = [extract_names(parts, layout, spec)]

@@ -18,6 +18,7 @@ from ingestion.layouts.address import address, letters
 from ingestion.layouts.cells import Cells, Unvalued, is_blank, text_of, to_cells
 from ingestion.layouts.form import cell_at
 from ingestion.layouts.header import (
+    JOINT,
     Header,
     Target,
     find_header,
@@ -169,7 +170,7 @@ class _Table:
             result.into = self._layout.unpivot.into
         self._add_constants(columns, len(keep))
         position = {row: i for i, row in enumerate(keep)}
-        result.findings = [self._merged_finding(f, row, position) for f, row in withheld]
+        result.findings = [self._merged_finding(*one, position) for one in withheld]
         result.non_data = counts
         result.control_totals = controls
         used = set(self._header.found.values())
@@ -252,11 +253,6 @@ class _Table:
         totals = total_keys(self._layout.total_words)
         self._mark_totals(state, labels, totals)
         wide_merges = self._rows_merged_across()
-        titles = {
-            one.column: key(self._header.titles[one.column].split(" / ")[-1])
-            for one in self._fields
-            if one.column in self._header.titles
-        }
         for i in (filled == 0).arg_true():
             if state[i] is None:
                 state[i] = self._without_mapped(self._rows[i], totals)
@@ -264,8 +260,10 @@ class _Table:
             for i in (filled == 1).arg_true():
                 if state[i] is None and (i in wide_merges or self._is_note(i)):
                     state[i] = "note"
-        for i in (filled == len(self._fields)).arg_true() if self._like_header(titles) else ():
-            if state[i] is None and self._repeats_header(i, titles):
+        for i in self._rows_of_titles():
+            if state[i] is None:
+                if not self._repeats_header(i):
+                    raise self._second_header(i)
                 state[i] = "header"
         # labels left of the mapped ones: «جمع کل» often stands in the column of row numbers
         for i in self._rows_without_label(labels):
@@ -319,18 +317,40 @@ class _Table:
                 found.add(merge.top - self._first)
         return found
 
-    def _like_header(self, titles: dict[int, str]) -> bool:
-        """Whether the first column repeats its title at all: rare, and asked of every table."""
-        if not self._fields:
-            return False
-        one = self._fields[0]
-        keys = key_series(one.cells.text)
-        return bool((keys == titles.get(one.column, "")).any())
+    def _rows_of_titles(self) -> list[int]:
+        """Rows below the header in which at least two, and half, of the cells are column titles."""
+        titles = {alias for one in self._fields for alias in one.target.aliases}
+        for row in self._grid.rows[self._header.top : self._first]:
+            titles.update(value for value in row if type(value) is str and not is_blank(value))
+        titles |= {part for title in titles for part in title.split(JOINT)}
+        words = [*titles, *map(display, titles)]
+        hits = pl.Series([0], dtype=pl.UInt32).new_from_index(0, len(self._rows))
+        filled = hits
+        for one in self._fields:
+            text = one.cells.text
+            hits = hits + text.is_in(words).fill_null(value=False).cast(pl.UInt32)
+            filled = filled + text.is_not_null().cast(pl.UInt32)
+        return ((hits >= 2) & (hits * 2 >= filled)).arg_true().to_list()
 
-    def _repeats_header(self, i: int, titles: dict[int, str]) -> bool:
-        return all(
-            type(one.values[i]) is str and key(one.values[i]) == titles.get(one.column)
-            for one in self._fields
+    def _repeats_header(self, i: int) -> bool:
+        """Whether the row is one of the header's own levels again, as on the next printed page."""
+
+        def keys(row: list[Any]) -> list[str]:
+            cells = (row[one.column] if one.column < len(row) else None for one in self._fields)
+            return [key(text_of(cell) or "") for cell in cells]
+
+        again = keys(self._rows[i])
+        levels = self._grid.rows[self._header.top : self._first]
+        return any(again == keys(level) for level in levels)
+
+    def _second_header(self, i: int) -> LayoutError:
+        found = [text_of(v) for v in self._rows[i] if not is_blank(v)]
+        return LayoutError(
+            "second-header",
+            "A second table with other columns begins below the first: "
+            f"{', '.join(repr(display(t or '')) for t in found[:12])}.",
+            "Ask the agency for one table a sheet, or for the same columns in both.",
+            f"{self._grid.name}!{i + self._first + 1}",
         )
 
     def _control_totals(self, rows: list[int]) -> list[ControlTotal]:
@@ -357,14 +377,14 @@ class _Table:
 
     # -------------------------------------------------------------------------- merged cells
 
-    def _fill_merges(self, data: set[int]) -> list[tuple[_Field, int]]:
+    def _fill_merges(self, data: set[int]) -> list[tuple[_Field, int, Any]]:
         """Give merged labels to each of their rows; withhold merged numbers (trap X2).
 
         A label merged over rows holds for each of them. A number merged over several records or
         several columns belongs to nobody in particular: all its cells are taken out, and returned
-        with the row in which they stand.
+        with the row in which they stand and the number.
         """
-        withheld: list[tuple[_Field, int]] = []
+        withheld: list[tuple[_Field, int, Any]] = []
         by_column: dict[int, list[_Field]] = defaultdict(list)
         for one in self._fields:
             by_column[one.column].append(one)
@@ -389,8 +409,8 @@ class _Table:
             if labels and not any(one.is_numeric for one in inside):
                 self._fill_label(labels, merge, top, rows, value)
             elif len(rows) > 1 or len(inside) > 1:
-                withheld += [(one, i) for one in inside for i in rows]
-        for one, i in withheld:
+                withheld += [(one, i, value) for one in inside for i in rows]
+        for one, i, _ in withheld:
             one.filled_from.pop(i, None)
             one.values[i] = None
             one.is_changed = True
@@ -412,18 +432,10 @@ class _Table:
                 if i != top:
                     one.filled_from[i] = top
 
-    def _merged_finding(self, one: _Field, row: int, position: dict[int, int]) -> Finding:
+    def _merged_finding(
+        self, one: _Field, row: int, value: Any, position: dict[int, int]
+    ) -> Finding:
         title = display(self._header.titles.get(one.column, ""))
-        value = next(
-            (
-                text_of(self._rows[m.top - self._first][m.left])
-                for m in self._grid.merges
-                if m.left <= one.column <= m.right
-                and m.top <= row + self._first <= m.bottom
-                and m.top >= self._first
-            ),
-            None,
-        )
         into = self._layout.unpivot.into if self._layout.unpivot else "value"
         return Finding(
             "cell",
@@ -434,6 +446,6 @@ class _Table:
             RULE,
             field=one.target.field or into,
             header=title or None,
-            raw_text=value,
+            raw_text=text_of(value),
             row=position.get(row) if one.target.wide is None else None,
         )

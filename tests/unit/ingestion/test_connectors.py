@@ -82,6 +82,8 @@ class Server:
                 return
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # a client that gives up in the middle is part of the tests
+        self.http.handle_error = lambda *args: None  # type: ignore[method-assign]
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()

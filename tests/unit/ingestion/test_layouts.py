@@ -117,6 +117,19 @@ def test_X9_tables_side_by_side_are_not_guessed() -> None:
     assert "A 'پروژه' and F 'پروژه'" in error.message
 
 
+def test_X9_a_second_table_below_with_other_columns_is_not_read_by_the_first() -> None:
+    swapped = ["پروژه", "هفته", "واقعی", "برنامه"]
+    error = refused([HEAD, ROW, [], swapped, ROW])
+    assert (error.code, error.locator) == ("second-header", "ب!4")
+    assert table([HEAD, ROW, [], HEAD, ROW]).height == 2
+
+
+def test_X2_a_header_of_two_levels_may_come_again() -> None:
+    levels = [["پروژه", "هفته", "پیشرفت", None], [None, None, "برنامه", "واقعی"]]
+    raw = table([*levels, ROW, *levels, ROW], header_depth=2)
+    assert (raw.height, counts(raw)) == (2, {"header": 4})
+
+
 def test_X2_levels_of_a_merged_header_are_joined() -> None:
     rows = [
         ["پروژه", "هفته", "پیشرفت", None, "هزینه", None],

@@ -1,26 +1,22 @@
 """DAG tests: the real DAG folder over a small registry, parsed with all doors closed.
 
-In: `dags/`. Out: `dag_bag`: the parsed folder, and how long it took. Airflow reads its
-configuration once a process, so its home is made when this file is imported; no database is
-there, and none must be needed.
+In: `dags/`. Out: `dag_bag`: the parsed folder, and how long it took. No database is there, and
+none must be needed.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.settings import PROJECT_ROOT, quiet_environment
+import tests.airflow_home  # noqa: F401 - before Airflow is imported
+from infra.settings import PROJECT_ROOT
 
 SOURCE = """\
 source: {name}
@@ -41,13 +37,6 @@ layouts:
       actual_pct: {{headers: [actual], percent_scale: percent}}
 """
 
-_HOME = Path(tempfile.mkdtemp(prefix="payesh-dags-"))
-os.environ.update(quiet_environment())
-os.environ["AIRFLOW_HOME"] = str(_HOME / "airflow")
-os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(PROJECT_ROOT / "dags")
-os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{_HOME}/never-made.db"
-
 
 @dataclass(frozen=True)
 class Parsed:
@@ -56,12 +45,6 @@ class Parsed:
     dags: dict[str, Any]
     import_errors: dict[str, str]
     seconds: float
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _clean_up() -> Iterator[None]:
-    yield
-    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture

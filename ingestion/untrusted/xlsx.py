@@ -16,8 +16,10 @@ from lxml import etree
 
 from ingestion.untrusted.common import BUILTIN_PERCENT, Refused, is_scaling, parser, position
 
-# traces of formulas, hidden parts and errors in the raw XML, whatever its namespace prefix
-_MARKERS = (b"<f>", b"<f ", b"<f/", b":f>", b":f ", b'hidden="1"', b'hidden="true"', b't="e"')
+# traces of formulas, hidden parts and errors in the raw XML
+_MARKERS = (b"<f", b'hidden="1"', b'hidden="true"', b't="e"')
+# where the writer gives every element a namespace prefix
+_PREFIXED = (b":f>", b":f ", b":f/")
 
 
 class Xlsx:
@@ -97,12 +99,15 @@ class Xlsx:
         return found
 
     def _has_marker(self, path: str) -> bool:
+        """Plain searches: a pattern of alternatives would take longer than reading the cells."""
         tail = b""
+        markers = self._markers
         with self._zip.open(self._names[path]) as file:
             while block := file.read(1 << 20):
+                if not tail and b"<worksheet" not in block[:4096]:
+                    markers += _PREFIXED
                 text = tail + block
-                # plain searches: an alternation would take longer than reading the cells
-                if any(marker in text for marker in self._markers):
+                if any(marker in text for marker in markers):
                     return True
                 tail = block[-32:]
         return False

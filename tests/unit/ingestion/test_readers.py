@@ -142,6 +142,19 @@ def test_X5_a_formula_without_value_is_no_blank() -> None:
     assert len(grid.rows) == 9
 
 
+def test_X5_N13_X4_a_writer_that_prefixes_every_element_changes_nothing() -> None:
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    xml = (
+        f'<x:worksheet xmlns:x="{main}"><x:sheetData><x:row r="1" hidden="1">'
+        '<x:c r="A1"><x:v>7</x:v></x:c><x:c r="B1"><x:f>A1*2</x:f></x:c></x:row>'
+        '<x:row><x:c t="e"><x:v>#N/A</x:v></x:c></x:row></x:sheetData></x:worksheet>'
+    )
+    (grid,) = grids(_member("xl/worksheets/sheet1.xml", xml.encode()))
+    assert grid.unvalued_formulas == {(0, 1): "=A1*2"}
+    assert grid.hidden_rows == frozenset({0})
+    assert grid.rows[1][0] == CellError("#N/A")
+
+
 def test_N4_number_formats_that_scale_are_reported_and_literal_signs_are_not() -> None:
     def fill(sheet: Worksheet) -> None:
         for row, shown in enumerate(["0%", "0.00%", '0"%"', r"0\%", "General"], start=1):

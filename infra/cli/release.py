@@ -6,7 +6,9 @@ Run it: `payesh release list | show N | diff A B | publish | revert N | verify N
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from infra.release import Check, Diff, PublishResult
+    from infra.release import Change, Check, Diff, PublishResult
 
 
 @click.group()
@@ -239,7 +241,7 @@ def _changes(found: Diff) -> RenderableType:
     table = _table(
         "mart", "row", "column", f"release {found.a}", f"release {found.b}", "because of"
     )
-    for change in found.changes:
+    for change in _lines(found):
         causes = ", ".join(
             f"{cause.source} ({cause.file_name or 'load'} #{cause.load_id})"
             for cause in change.causes[:3]
@@ -259,6 +261,28 @@ def _changes(found: Diff) -> RenderableType:
     if found.is_cut:
         tail.append("; not all of them are shown (--limit)")
     return Group(table, tail)
+
+
+def _lines(found: Diff) -> Iterator[Change]:
+    """Give changed cells as they are, and a row that came or went as one line with its causes."""
+    from infra.release.compare import in_order
+
+    whole: dict[str, Change] = {}
+    for change in found.changes:
+        if change.row == "changed":
+            yield change
+            continue
+        name = f"{change.mart} {sorted(change.key.items())}"
+        seen = whole.get(name)
+        causes = {*change.causes, *(seen.causes if seen else ())}
+        whole[name] = replace(
+            change,
+            column=f"row {change.row}",
+            old="the row",
+            new="the row",
+            causes=in_order(causes),
+        )
+    yield from whole.values()
 
 
 def _checks(release_no: int, checks: list[Check]) -> RenderableType:
@@ -282,4 +306,6 @@ def _checks(release_no: int, checks: list[Check]) -> RenderableType:
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+    if value is None:
+        return "null"
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)

@@ -8,12 +8,16 @@ Run it: `payesh release diff A B`
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import set_json_loads
 
 from infra.errors import RefusedError
 from infra.postgres import connect
@@ -21,7 +25,7 @@ from infra.release.errors import in_words
 from infra.settings import Settings
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Cause:
     """A submission that arrived between the two releases and stands behind a changed figure."""
 
@@ -78,6 +82,8 @@ def diff(settings: Settings, a: int, b: int, mart: str | None = None, limit: int
     release or mart.
     """
     with connect(settings, "transform") as connection, in_words():
+        # figures keep their digits: a double would lose the last ones
+        set_json_loads(partial(json.loads, parse_float=Decimal), connection)
         connection.execute("set transaction isolation level repeatable read, read only")
         ends = _ends(connection, a, b)
         marts = _marts(connection, mart)
@@ -149,10 +155,10 @@ def _changes(connection: psycopg.Connection, mart: str, ends: _Ends, limit: int)
             if column not in grain and (old or {}).get(column) != (new or {}).get(column)
         ]
         by_column = _causes(connection, mart, key, ends, is_gone=new is None)
-        of_row = tuple(sorted({cause for some in by_column.values() for cause in some}))
+        of_row = in_order({cause for some in by_column.values() for cause in some})
         for column in moved:
             # a figure computed from others of its row has their causes
-            causes = tuple(sorted(by_column.get(column, ()))) or of_row
+            causes = in_order(by_column.get(column, ())) or of_row
             changes.append(
                 Change(
                     mart=mart,
@@ -185,6 +191,11 @@ def _causes(
     ):
         found.setdefault(column, set()).add(Cause(load_id, source, file_name, received_at))
     return found
+
+
+def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Return causes in the order of their loads."""
+    return tuple(sorted(causes, key=lambda cause: (cause.load_id, cause.file_name or "")))
 
 
 def _reason(key: dict[str, Any], ends: _Ends) -> str:

@@ -177,6 +177,12 @@ def test_lineage_is_open_to_bi_for_published_figures(warehouse: Warehouse) -> No
             ' and figure_key @> \'{"project_code": "P01", "week_start": "2026-11-14"}\''
         ).fetchall()
     assert rows == [(1, "actual_pct", "40", "week1.xlsx", "Sheet1!B3")]
+    published(warehouse, {("P01", WEEK): "45"})
+    query = "select release_no, raw_text from marts.kpi_lineage where mart = 'progress_weekly'"
+    with connect(warehouse.settings, "bi") as connection:
+        assert sorted(connection.execute(query).fetchall()) == [(2, "20"), (2, "45")]
+        connection.execute("set payesh.release = 1")
+        assert sorted(connection.execute(query).fetchall()) == [(1, "20"), (1, "40")]
 
 
 def test_command_line_prints_json_and_words(

@@ -118,7 +118,9 @@ begin
     select
         string_agg(format(
             'select %1$L::text as mart, jsonb_build_object(%2$s) as figure_key
-             from history.%3$I where release_to is null',
+             from history.%3$I
+             where release_from <= (select ops.asked_release())
+             and (release_to is null or release_to > (select ops.asked_release()))',
             m.mart,
             (select string_agg(format('%1$L, %1$I', name), ', ' order by place)
              from unnest(m.grain) with ordinality as part (name, place)),
@@ -135,7 +137,7 @@ begin
     execute
         'create or replace view marts.kpi_lineage as
         select
-            (select ops.current_release()) as release_no, figure.mart, figure.figure_key,
+            (select ops.asked_release()) as release_no, figure.mart, figure.figure_key,
             cell.mart_column, cell.role, cell.weight, cell.kind, cell.field, cell.value,
             cell.source, cell.file_name, cell.locator, cell.header, cell.raw_text,
             cell.snapshot_sha256, cell.rules_version, cell.received_at
@@ -143,8 +145,9 @@ begin
         cross join lateral ops.lineage_of(figure.mart, figure.figure_key) as cell';
     execute format(
         'comment on view marts.kpi_lineage is %L',
-        'Live. Figure -> records -> file, sheet, cell, raw text, for the current release. Filter on '
-        'mart and figure_key: each figure is opened when it is read. Marts: ' || covered || '.'
+        'Live. Figure -> records -> file, sheet, cell, raw text, for the current release or that of '
+        '`set payesh.release = N`. Filter on mart and figure_key: each figure is opened when it is '
+        'read. Marts: ' || covered || '.'
     );
     grant select on marts.kpi_lineage to payesh_bi, payesh_transform;
 end

@@ -3,41 +3,37 @@
     index on raw.*.load_id prunes whatever the history.
 #}
 
-{# The row of ops.build that this run belongs to. #}
-{% macro build_id() -%}
-    {%- if var('build_id') is none -%}
-        {%- if execute and flags.WHICH in ('run', 'build') -%}
-            {{ exceptions.raise_compiler_error(
-                "build_id is not given: run through the warehouse runner, or pass "
-                ~ "--vars '{build_id: <row of ops.build>, as_of_week: \"<Saturday>\"}'"
-            ) }}
-        {%- endif -%}
-        0
-    {%- else -%}
-        {{ var('build_id') | int }}
+{#
+    A run's parameter: the variable, else the environment (PAYESH_BUILD_ID, PAYESH_AS_OF_WEEK): other
+    --vars than in the run before make dbt parse the whole project anew, which takes 3 s. The
+    environment is read when SQL is rendered, never while parsing.
+#}
+{% macro run_parameter(name, meaning) -%}
+    {%- set given = var(name) or (env_var('PAYESH_' ~ name | upper, '') if execute else '') -%}
+    {%- if not given and execute and flags.WHICH in ('run', 'build') -%}
+        {{ exceptions.raise_compiler_error(
+            name ~ " is not given (" ~ meaning ~ "): run through the warehouse runner, or pass "
+            ~ "--vars '{build_id: <row of ops.build>, as_of_week: \"<Saturday>\"}'"
+        ) }}
     {%- endif -%}
+    {{ return(given) }}
 {%- endmacro %}
 
-{# The last week to be shown, as a date. Unit tests and docs have a fixed one. #}
+{# The row of ops.build that this run belongs to; 0 where nothing is built. #}
+{% macro build_id() -%}
+    {{ (run_parameter('build_id', 'the row of ops.build') or 0) | int }}
+{%- endmacro %}
+
+{# The last week to be shown, as a date. Docs and parsing have a fixed one. #}
 {% macro as_of_week() -%}
-    {%- set given = var('as_of_week') -%}
-    {%- if given is none -%}
-        {%- if execute and flags.WHICH in ('run', 'build') -%}
-            {{ exceptions.raise_compiler_error(
-                "as_of_week is not given: pass the Saturday that opens the last week"
-            ) }}
-        {%- endif -%}
-        date '2026-11-14'
-    {%- else -%}
-        {%- set day = modules.datetime.date.fromisoformat(given | string) -%}
-        {%- if day.weekday() != 5 -%}
-            {{ exceptions.raise_compiler_error(
-                "as_of_week " ~ given ~ " is no Saturday; a week is named by the Saturday that "
-                ~ "opens it"
-            ) }}
-        {%- endif -%}
-        date '{{ day.isoformat() }}'
+    {%- set given = run_parameter('as_of_week', 'the Saturday that opens the last week') -%}
+    {%- set day = modules.datetime.date.fromisoformat((given or '2026-11-14') | string) -%}
+    {%- if day.weekday() != 5 -%}
+        {{ exceptions.raise_compiler_error(
+            "as_of_week " ~ given ~ " is no Saturday; a week is named by the Saturday that opens it"
+        ) }}
     {%- endif -%}
+    date '{{ day.isoformat() }}'
 {%- endmacro %}
 
 {# Loads that belong to the warehouse: those of finished builds, and this build's own. #}
@@ -53,7 +49,7 @@
     Runs of consecutive numbers become ranges: a night's loads are one or a few.
 #}
 {% macro is_new_load(kind=none, column='load_id') -%}
-    {%- if not execute or var('build_id') is none -%}
+    {%- if not execute or build_id() | int == 0 -%}
         false
     {%- else -%}
         {%- set ranges = run_query(

@@ -218,12 +218,7 @@ class Warehouse:
         arguments = ["--full-refresh"] if full else []
         if select:
             arguments += ["--select", *select.split()]
-        self.dbt(
-            "run",
-            "--vars",
-            json.dumps({"build_id": build_id, "as_of_week": as_of_week.isoformat()}),
-            *arguments,
-        )
+        self.dbt("run", *arguments, build_id=build_id, as_of_week=as_of_week)
         with self.connect() as connection:
             connection.execute(
                 "update ops.build set status = %s, finished_at = clock_timestamp() "
@@ -232,7 +227,7 @@ class Warehouse:
             )
         return build_id
 
-    def dbt(self, *arguments: str) -> None:
+    def dbt(self, *arguments: str, build_id: int = 0, as_of_week: dt.date = WEEK) -> None:
         """Run a dbt command; an AssertionError names the nodes that failed and why."""
         parts = urlsplit(self.url)
         project = PROJECT_ROOT / "dbt_project"
@@ -243,6 +238,8 @@ class Warehouse:
             "DBT_PG_USER": unquote(parts.username or ""),
             "DBT_PG_PASSWORD": unquote(parts.password or ""),
             "DBT_PG_DBNAME": parts.path.lstrip("/"),
+            "PAYESH_BUILD_ID": str(build_id or ""),
+            "PAYESH_AS_OF_WEEK": as_of_week.isoformat(),
         }
         with pytest.MonkeyPatch.context() as patch:
             for name, value in variables.items():

@@ -25,7 +25,6 @@ from infra.settings import PROJECT_ROOT
 REFERENCE = PROJECT_ROOT / "dbt_project" / "seeds" / "reference"
 WORKBOOKS = PROJECT_ROOT / "ingestion" / "sources" / "data" / "provincial_ict_indicators"
 LAST = dt.date(2026, 11, 14)
-VARIABLES = json.dumps({"build_id": 1, "as_of_week": LAST.isoformat()})
 
 
 def _seed(name: str) -> list[dict[str, str]]:
@@ -79,11 +78,11 @@ def test_K17_ranks_of_the_real_provinces(real: Any) -> None:
 
 
 def test_data_tests_hold(real: Any) -> None:
-    real.dbt("test", "--vars", VARIABLES, "--exclude-resource-type", "unit_test")
+    real.dbt("test", "--exclude-resource-type", "unit_test")
 
 
 def test_formulas_hold_with_their_edge_cases(real: Any) -> None:
-    real.dbt("test", "--vars", VARIABLES, "--select", "test_type:unit")
+    real.dbt("test", "--select", "test_type:unit")
 
 
 def test_D8_calendar_follows_the_official_leap_years(real: Any) -> None:

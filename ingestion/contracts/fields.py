@@ -131,11 +131,24 @@ def _read_code(ask: _Ask) -> FieldReading:
     )
     codes = ask.context.code_lists.get(name)
     day = ask.context.day if ask.context.day is not None else _no_day(ask.column.text.len())
-    found = codes.match(_whole_numbers(ask.column), day, numbers=by_number)
+    texts, own = _whole_numbers(ask.column), _own_codes(ask)
+    if own is not None:
+        texts = _without(texts, own.is_not_null())
+    found = codes.match(texts, day, numbers=by_number)
+    value = found.value if own is None else _either(own, found.value)
     absent = words.absences(ask.column.text)
     unknown = (found.reason == f"unknown-{name}").fill_null(False)
     reason = _when(unknown & absent.is_not_null(), absent, found.reason)
-    return FieldReading(found.value, reason, found.detail, rule("code"))
+    return FieldReading(value, reason, found.detail, rule("code"))
+
+
+def _own_codes(ask: _Ask) -> pl.Series | None:
+    """Codes of the field's own form, null where a text has another; None where none count."""
+    if ask.field.own_codes is None:
+        return None
+    value = _read_identifier(ask.column).value
+    is_own = value.str.contains(f"^(?:{ask.field.own_codes})$").fill_null(False)
+    return _without(value, ~is_own) if is_own.any() else None
 
 
 def _read_identifier(column: Column) -> FieldReading:

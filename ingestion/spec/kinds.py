@@ -59,7 +59,8 @@ class KindField:
 
     `column` is the column of `raw.<kind>`; `scale` the decimal places that are kept (half-up);
     `minimum`/`maximum` the domain beyond which a cell is quarantined; `is_key` fields form
-    `record_key`; a `required` field that cannot be read refuses the whole row.
+    `record_key`; a `required` field that cannot be read refuses the whole row. `own_codes` is a
+    regular expression of codes that count beside those of the code list.
     """
 
     name: str
@@ -71,6 +72,7 @@ class KindField:
     scale: int | None = None
     minimum: float | None = None
     maximum: float | None = None
+    own_codes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def _key(name: str, code_list: str | None = None, *, required: bool = False) -> 
 # Every kind has a period; it is part of the key and fills period_kind and period_start.
 _PERIOD = KindField("period", "period", "period_start", is_key=True, required=True)
 _REPORTED = KindField("reported_at", "instant", "reported_at")
+# A minuted decision is an obligation without an entry in the list: committee, day held, number.
+_DECISION = r"[a-z0-9_]+-[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]+"
 
 
 def _pct(name: str) -> KindField:
@@ -188,7 +192,15 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
-            _key("obligation", "obligation", required=True),
+            KindField(
+                "obligation",
+                "code",
+                "obligation_code",
+                is_key=True,
+                required=True,
+                code_list="obligation",
+                own_codes=_DECISION,
+            ),
             _key("agency", "agency", required=True),
             KindField("event_date", "date", "event_on", is_key=True, required=True),
             KindField("status", "text", "status"),
@@ -230,7 +242,13 @@ _ALL: tuple[Kind, ...] = (
             _REPORTED,
             KindField("ticket", "code", "ticket_code", is_key=True, required=True),
             KindField("project", "code", "project_code", code_list="project"),
-            KindField("obligation", "code", "obligation_code", code_list="obligation"),
+            KindField(
+                "obligation",
+                "code",
+                "obligation_code",
+                code_list="obligation",
+                own_codes=_DECISION,
+            ),
             KindField("agency", "code", "agency_code", required=True, code_list="agency"),
             KindField("theme", "code", "theme_code"),
             KindField("severity", "text", "severity"),

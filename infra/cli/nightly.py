@@ -316,10 +316,12 @@ def _times(night: Night) -> list[RenderableType]:
 
 def _where_to_look(night: Night, settings: Settings) -> list[RenderableType]:
 
-    rows = [
-        ("figures", 'payesh psql -c "select * from marts.macro_overview_weekly"'),
-        ("any BI tool", "payesh url --role bi"),
-    ]
+    rows: list[tuple[str, str]] = []
+    if night.release_no is not None:
+        rows += [
+            ("figures", 'payesh psql -c "select * from marts.macro_overview_weekly"'),
+            ("any BI tool", "payesh url --role bi"),
+        ]
     if night.trace_example:
         rows.append(("to the cell", night.trace_example))
     if night.findings:

@@ -55,6 +55,8 @@ class Grid:
     hidden_rows: frozenset[int] = frozenset()
     hidden_columns: frozenset[int] = frozenset()
     is_hidden: bool = False
+    # cells were told apart by separators: a stray one moves the rest of its row
+    is_delimited: bool = False
     number_formats: dict[tuple[int, int], str] = field(default_factory=dict)
     comments: dict[tuple[int, int], str] = field(default_factory=dict)
     # formulas without a cached value: address -> formula text
@@ -146,13 +148,15 @@ class RawTable:
 
     `columns` by field name of the kind; every Column has `height` values. `at` is the row's own
     locator. `rows_read` = height + the counts of `non_data`; blank rows below the last filled one
-    are not read. `hidden` marks rows from hidden rows, columns or sheets (trap X4).
+    are not read. `hidden` marks rows from hidden rows, columns or sheets (trap X4). `faults`: Utf8,
+    `field:reason` (or `:reason`) of rows whose structure alone forbids to read them, else null.
     """
 
     height: int
     columns: dict[str, Column]
     at: pl.Series
     hidden: pl.Series | None = None
+    faults: pl.Series | None = None
     non_data: list[NonData] = field(default_factory=list)
     control_totals: list[ControlTotal] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)

@@ -69,6 +69,7 @@ _RULE_OF_REASON: Final = {
     "out-of-range": "domain",
     "missing-key": "key",
     "one-subject": "key",
+    "shifted-row": "layout",
     "duplicate-row": "duplicate",
     "conflicting-rows": "duplicate",
 }
@@ -137,7 +138,7 @@ def judge(
     _refuse_foreign_provinces(fields, spec, code_lists)
     _refuse_reversed_times(fields)
     one_subject = _subject_fault(fields, kind, table.height)
-    faults = _key_faults(fields, kind, one_subject, table.height)
+    faults = _key_faults(table, layout, fields, kind, one_subject)
     frame = _typed(table, layout, kind, fields)
     refused_as, repeated, twins = _duplicates(frame, fields, faults.is_null(), table.height)
     faults = pl.select(pl.coalesce(faults, refused_as).alias("fault")).to_series()
@@ -439,21 +440,25 @@ def _subject_fault(fields: dict[str, _Field], kind: Kind, height: int) -> pl.Ser
 
 
 def _key_faults(
-    fields: dict[str, _Field], kind: Kind, one_subject: pl.Series, height: int
+    table: RawTable, layout: Layout, fields: dict[str, _Field], kind: Kind, one_subject: pl.Series
 ) -> pl.Series:
-    """Utf8 `field:reason` of the first fault that refuses each row, null where none does."""
-    faults: list[pl.Expr | pl.Series] = []
+    """Utf8 `field:reason` of the first fault that refuses each row, null where none does.
+
+    An optional key that the source file marks as required is as good as a required one.
+    """
+    faults: list[pl.Expr | pl.Series] = [] if table.faults is None else [table.faults]
     for field in kind.fields:
         if not (field.is_key or field.required):
             continue
         reading = fields[field.name].reading
         code = pl.lit(reading.reason)
-        if field.required:
+        setting = layout.fields.get(field.name)
+        if field.required or (setting is not None and setting.required):
             missing = reading.value.is_null() & reading.reason.is_null()
             code = pl.when(pl.lit(missing)).then(pl.lit("missing-key")).otherwise(code)
         faults.append(pl.concat_str(pl.lit(f"{field.name}:"), code))
     faults.append(pl.concat_str(pl.lit(":"), pl.lit(one_subject)))
-    frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True)})
+    frame = pl.DataFrame({"row": pl.repeat(0, table.height, eager=True)})
     return frame.select(pl.coalesce(faults).alias("fault")).to_series()
 
 

@@ -271,6 +271,13 @@ _ROWS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "خانه را پر و فایل را دوباره ارسال کنید.",
     ),
     (
+        "shifted-row",
+        "the row has more cells than the table has columns: a separator inside a cell moved them",
+        "Quote cells that hold the separator, or export with ';' or tab between the columns.",
+        "این ردیف از سرستون‌ها خانه بیشتری دارد و خانه‌های آن جابه‌جا شده است",
+        "جدول را با جداکننده «;» بسازید یا خانه‌های دارای جداکننده را در گیومه بگذارید.",
+    ),
+    (
         "future-period",
         "{field} '{raw}' has not begun at the day of receipt",
         "Correct the period.",

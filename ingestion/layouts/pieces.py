@@ -31,6 +31,8 @@ class Piece:
     at: pl.Series
     columns: dict[str, Column]
     hidden: pl.Series | None = None
+    # as in `RawTable`
+    faults: pl.Series | None = None
     wide: list[tuple[WideColumn, Column]] = field(default_factory=list)
     into: str = "value"
     non_data: Counter[str] = field(default_factory=Counter)
@@ -79,6 +81,7 @@ def lengthen(piece: Piece, origin: str) -> Piece:
                 value.at,
                 columns,
                 None if piece.hidden is None else piece.hidden.filter(keep),
+                None if piece.faults is None else piece.faults.filter(keep),
             )
         )
     table = join(parts)
@@ -90,6 +93,7 @@ def lengthen(piece: Piece, origin: str) -> Piece:
         table.at,
         table.columns,
         table.hidden,
+        table.faults,
         non_data=non_data,
         control_totals=piece.control_totals,
         findings=piece.findings,
@@ -116,11 +120,17 @@ def join(pieces: Sequence[Piece]) -> RawTable:
             [_repeat_bool(False, p.height) if p.hidden is None else p.hidden for p in pieces],
             pl.Boolean,
         )
+    faults = None
+    if any(piece.faults is not None for piece in pieces):
+        faults = _stack(
+            [_repeat(None, p.height) if p.faults is None else p.faults for p in pieces], pl.Utf8
+        )
     return RawTable(
         height,
         {name: _join_column(name, pieces) for name in names},
         _stack([piece.at for piece in pieces], pl.Utf8),
         hidden,
+        faults,
         [NonData(reason, count) for reason, count in sorted(non_data.items()) if count],
         [total for piece in pieces for total in piece.control_totals],
         findings,

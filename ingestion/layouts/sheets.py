@@ -29,12 +29,13 @@ from ingestion.layouts.header import (
 from ingestion.layouts.pieces import NUMERIC, Piece, constant
 from ingestion.layouts.select import out_of_scope, select
 from ingestion.layouts.words import is_remark, total_keys
+from ingestion.normalise.rules import rule
 from ingestion.normalise.text import display, key, key_series
 from ingestion.spec.kinds import KINDS, Kind
 from ingestion.spec.model import Layout, SourceSpec
 from ingestion.table import CellError, Column, ControlTotal, Finding, Grid, Merge
 
-RULE: Final = "layout/1"
+RULE: Final = rule("layout")
 # of the compulsory columns: a sheet that has so many is the table in a changed form, not another
 _LIKENESS: Final = 0.5
 
@@ -169,6 +170,7 @@ class _Table:
         if self._layout.unpivot is not None:
             result.into = self._layout.unpivot.into
         self._add_constants(columns, len(keep))
+        result.faults = self._faults(keep)
         position = {row: i for i, row in enumerate(keep)}
         result.findings = [self._merged_finding(*one, position) for one in withheld]
         result.non_data = counts
@@ -374,6 +376,32 @@ class _Table:
                     )
                 )
         return found
+
+    # -------------------------------------------------------------------------- rows at fault
+
+    def _faults(self, keep: list[int]) -> pl.Series | None:
+        """`field:reason` of data rows that the table itself makes doubtful; None without any.
+
+        A row of a delimited text with more cells than the header was moved by a stray separator
+        («1,234» without quotes). A blank label among filled ones may be forgotten, or stand for the
+        row above, or mean the whole country: `required: false` of the field says that it means
+        what a blank says; without it the row is refused.
+        """
+        found: dict[int, str] = {}
+        for one in self._label_columns():
+            setting = self._layout.fields.get(one.target.field or "")
+            if setting is None or setting.required is False:
+                continue
+            blank = [i for i in keep if is_blank(one.values[i])]
+            if len(blank) < len(keep):
+                found.update((i, f"{one.target.field}:missing-key") for i in blank)
+        if self._grid.is_delimited:
+            titles = self._grid.rows[self._header.top : self._first]
+            width = max(map(len, titles))
+            for i in keep:
+                if any(not is_blank(value) for value in self._rows[i][width:]):
+                    found[i] = ":shifted-row"
+        return pl.Series([found.get(i) for i in keep], dtype=pl.Utf8) if found else None
 
     # -------------------------------------------------------------------------- merged cells
 

@@ -57,7 +57,7 @@ def read_text(data: bytes, name: str, limits: Limits) -> Grid:
             "Close the quotes in this line or the ones before, and send the file again.",
             f"{name}:{reader.line_num + skipped}",
         ) from None
-    return Grid(name, rows)
+    return Grid(name, rows, is_delimited=True)
 
 
 def sniff_separator(text: str, name: str = "") -> str:

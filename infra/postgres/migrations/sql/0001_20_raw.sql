@@ -45,7 +45,7 @@ create table raw.snapshot (
     unique (source, sha256)
 );
 
-create table raw.fetch (
+create table raw."fetch" (
     fetch_id bigint generated always as identity primary key,
     source text not null,
     attempted_at timestamptz not null,

@@ -6,7 +6,9 @@ create table ops.night (
     as_of_week date not null,
     started_at timestamptz not null,
     finished_at timestamptz,
-    status text not null default 'running' check (status in ('running', 'done', 'partial', 'failed')),
+    status text not null default 'running' check (
+        status in ('running', 'done', 'partial', 'failed')
+    ),
     summary jsonb
 );
 

@@ -57,7 +57,7 @@ create table raw."fetch" (
     remedy text,
     run_id text
 );
-create index fetch_source on raw.fetch (source, attempted_at desc);
+create index fetch_source on raw."fetch" (source, attempted_at desc);
 
 create table raw.load (
     load_id bigint generated always as identity primary key,

@@ -1,8 +1,8 @@
 """`payesh nightly` from nothing: one home, three nights, as a person would run them.
 
-The first makes everything, the second finds nothing new, the third meets a dead agency, a
-corrupt workbook and a broken source file. The nights are dear (some 30 s each), so they are run
-once and looked at by many tests.
+The first makes everything; one is killed in the middle; the second finds nothing new; the third
+meets a dead agency, a corrupt workbook and a broken source file. The nights are dear (some 30 s
+each), so they are run once and looked at by many tests.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,17 +64,32 @@ class House:
     def payesh(self, *arguments: str) -> Run:
         done = subprocess.run(
             [sys.executable, "-m", "infra.cli.main", *arguments],
-            env={
-                **os.environ,
-                "PAYESH_HOME": str(self.home),
-                "PAYESH_SOURCES": str(self.broken),
-            },
+            env=self._env(),
             capture_output=True,
             text=True,
             timeout=400,
             check=False,
         )
         return Run(done.returncode, done.stdout, done.stderr)
+
+    def killed_night(self) -> None:
+        """Begin a night and kill it (no clean-up, no signal handler) while dbt is building."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "infra.cli.main", "nightly"],
+            env=self._env(),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "dbt_build:" in line:
+                    process.kill()
+                    break
+            assert process.wait() == -signal.SIGKILL
+
+    def _env(self) -> dict[str, str]:
+        home, more = str(self.home), str(self.broken)
+        return {**os.environ, "PAYESH_HOME": home, "PAYESH_SOURCES": more}
 
     def scalar(self, query: str) -> Any:
         with psycopg.connect(role_url(self.settings, "transform")) as connection:
@@ -101,6 +117,7 @@ def first(house: House) -> Run:
 @pytest.fixture(scope="module")
 def second(house: House, first: Run) -> tuple[Run, int, int]:
     before = _records(house)
+    house.killed_night()
     run = house.payesh("nightly", "--json")
     return run, before, _records(house)
 
@@ -217,6 +234,20 @@ def test_a_second_night_adds_no_record_and_publishes_nothing(
     assert night["is_new_release"] is False
     assert night["release_no"] == 1
     assert night["release_message"] == "nothing changed, release 1 stands"
+
+
+def test_a_killed_night_is_known_as_failed_and_its_build_is_not_used(
+    house: House, second: object
+) -> None:
+    nights = house.scalar("select string_agg(status, ' ' order by night_id) from ops.night")
+    assert nights.startswith("done failed done")
+    builds = house.scalar("select string_agg(status, ' ' order by build_id) from ops.build")
+    assert builds.startswith("built failed built")
+    with psycopg.connect(role_url(house.settings, "admin")) as connection:
+        running = connection.execute(
+            "select count(*) from airflow.dag_run where state = 'running'"
+        ).fetchone()
+    assert running == (0,)
 
 
 def test_a_dead_agency_is_named_with_its_owner_and_the_night_goes_on(third: Run) -> None:

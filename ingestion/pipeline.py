@@ -14,17 +14,21 @@ what was loaded; that is a replay, which somebody decides on.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import psycopg
 
 from ingestion.connectors import Fetched, collect
 from ingestion.contracts import judge
-from ingestion.errors import IngestError
+from ingestion.errors import IngestError, SnapshotError
 from ingestion.layouts import extract, layout_at
 from ingestion.load import (
+    LoadError,
     LoadResult,
+    Mode,
     Receipt,
     Terms,
     ledger,
@@ -37,7 +41,7 @@ from ingestion.load.ledger import Seen
 from ingestion.normalise.calendar import TEHRAN
 from ingestion.normalise.codelists import CodeLists
 from ingestion.normalise.rules import RULES_VERSION
-from ingestion.readers import Limits, read_parts
+from ingestion.readers import Limits, NotInBatches, read_parts, stream_json
 from ingestion.snapshots import SnapshotStore, StoredSnapshot
 from ingestion.spec.model import SourceSpec
 from ingestion.spec.registry import LoadedSpec, Retired
@@ -52,6 +56,12 @@ __all__ = [
     "load",
     "sync_registry",
 ]
+
+
+log = logging.getLogger(__name__)
+
+_LARGE_BYTES: Final = 8_000_000
+"""From here on JSON is read and written in batches; below, the whole takes little memory."""
 
 
 @dataclass(frozen=True)
@@ -277,11 +287,11 @@ def load(loaded: LoadedSpec, ctx: Context, snapshot_id: int | None = None) -> li
                 "See `payesh source list` and the table raw.snapshot.",
                 loaded.spec.source,
             )
-        results = [_load_one(receipt, terms, ctx, is_asked_for=True) for receipt in found]
+        results = [_load_one(receipt, terms, ctx, "asked") for receipt in found]
         return [result for result in results if result is not None]
     done: list[LoadResult] = []
     while receipt := _next(terms, ctx):
-        result = _load_one(receipt, terms, ctx, is_asked_for=False)
+        result = _load_one(receipt, terms, ctx, "due")
         if result is not None:
             done.append(result)
     return done
@@ -294,23 +304,47 @@ def _next(terms: Terms, ctx: Context) -> Receipt | None:
     return due[0] if due else None
 
 
-def _load_one(
-    receipt: Receipt, terms: Terms, ctx: Context, *, is_asked_for: bool
-) -> LoadResult | None:
+def _load_one(receipt: Receipt, terms: Terms, ctx: Context, mode: Mode) -> LoadResult | None:
+    if sum(int(part["bytes"]) for part in receipt.parts) >= _LARGE_BYTES:
+        try:
+            return store(ctx.database_url, receipt, terms, _batches(receipt, terms, ctx), mode=mode)
+        except (LoadError, SnapshotError):
+            raise
+        except (IngestError, NotInBatches) as reason:
+            # the verdict on a file comes from reading it whole: nothing of the batches was kept
+            log.info("%s is read as a whole: %r", receipt.name, reason)
     parts = _bytes_of(receipt, ctx)
     try:
         _, records = examine(terms.spec, parts, ctx.code_lists, receipt.received_at)
     except IngestError as error:
-        return reject(ctx.database_url, receipt, terms, error, is_asked_for=is_asked_for)
-    return store(ctx.database_url, receipt, terms, records, is_asked_for=is_asked_for)
+        return reject(ctx.database_url, receipt, terms, error, mode=mode)
+    return store(ctx.database_url, receipt, terms, records, mode=mode)
+
+
+def _batches(receipt: Receipt, terms: Terms, ctx: Context) -> Iterator[Records]:
+    """The records of a large JSON answer, some ten thousand at a time."""
+    snapshots = SnapshotStore(ctx.snapshots_url)
+    parts = (
+        (_name_of(part), int(part["bytes"]), snapshots.blocks(str(part["sha256"])))
+        for part in receipt.parts
+    )
+    layout = layout_at(terms.spec, receipt.received_at.astimezone(TEHRAN).date())
+    for rows in stream_json(parts, _records_at(terms.spec), Limits()):
+        raw = extract(rows, layout, terms.spec)
+        yield judge(raw, layout, terms.spec, ctx.code_lists, receipt.received_at)
+
+
+def _name_of(part: dict[str, Any]) -> str:
+    return str(part.get("name") or part["sha256"])
+
+
+def _records_at(spec: SourceSpec) -> str:
+    return spec.connector.records_at if spec.connector.type == "http_json" else ""
 
 
 def _bytes_of(receipt: Receipt, ctx: Context) -> list[tuple[str, bytes]]:
     snapshots = SnapshotStore(ctx.snapshots_url)
-    return [
-        (str(part.get("name") or part["sha256"]), snapshots.get(str(part["sha256"])))
-        for part in receipt.parts
-    ]
+    return [(_name_of(part), snapshots.get(str(part["sha256"]))) for part in receipt.parts]
 
 
 def examine(
@@ -325,8 +359,7 @@ def examine(
     Pure: no database, no network. Raises IngestError when the parts as a whole cannot be read.
     """
     layout = layout_at(spec, received_at.astimezone(TEHRAN).date())
-    records_at = spec.connector.records_at if spec.connector.type == "http_json" else ""
-    tables = read_parts(parts, limits or Limits(), records_at)
+    tables = read_parts(parts, limits or Limits(), _records_at(spec))
     raw = extract(tables, layout, spec)
     return raw, judge(raw, layout, spec, code_lists, received_at)
 

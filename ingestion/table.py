@@ -61,6 +61,8 @@ class Grid:
     comments: dict[tuple[int, int], str] = field(default_factory=dict)
     # formulas without a cached value: address -> formula text
     unvalued_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
+    # formulas that take their value from another workbook, where the file tells
+    external_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,9 @@ class Records:
     load_id, record_no, source, received_at) plus `row` (UInt32, position in the RawTable);
     quarantine: row and cell findings, `rows_refused` distinct rows among them;
     refused: for each refused row what could be read of agency_code, province_code, period_kind
-    and period_start, beside `row`.
+    and period_start, beside `row`;
+    by_column: the cells of some column decided together how each of them is read, so that a part
+    of the table would be read otherwise than the whole.
     """
 
     accepted: pl.DataFrame
@@ -182,3 +186,4 @@ class Records:
     non_data: dict[str, int]
     control_totals: list[ControlTotal]
     refused: pl.DataFrame | None = None
+    by_column: bool = False

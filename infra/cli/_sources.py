@@ -113,7 +113,9 @@ def preview(
     raw, records = examine(loaded.spec, parts, lists, received_at)
     kind = KINDS[loaded.spec.kind]
     frame = typed(records.accepted, kind)
-    rejection = guards.by_counts(loaded.spec, records, frame, None)
+    counts = guards.Counts()
+    counts.add(records, frame)
+    rejection = guards.by_counts(loaded.spec, counts, None)
     return Preview(
         file_name=parts[0][0] if parts else "",
         received_at=received_at,

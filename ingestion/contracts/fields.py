@@ -55,7 +55,8 @@ class FieldReading:
 
     value: null where blank or refused; reason: Utf8 code where refused; detail: Utf8 or None; rule:
     name and version of the rule that read it; period_kind: Utf8, for periods only; mixed: Boolean,
-    cells that mix digit systems, or None.
+    cells that mix digit systems, or None; by_column: the column's cells decide together how each of
+    them is read.
     """
 
     value: pl.Series
@@ -64,6 +65,7 @@ class FieldReading:
     rule: str
     period_kind: pl.Series | None = None
     mixed: pl.Series | None = None
+    by_column: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,9 @@ def _read_share(ask: _Ask, scale: percent.Scale | None) -> FieldReading:
         cleaned.plain, cleaned.has_percent, ask.column.number_format, is_number, scale
     )
     reason = _either(_either(absent, cleaned.reason), settled.reason)
-    return _decimal(ask, cleaned, settled.shift, reason, rule("percent"))
+    reading = _decimal(ask, cleaned, settled.shift, reason, rule("percent"))
+    is_refused = settled.reason.null_count() < settled.reason.len()
+    return replace(reading, by_column=reading.by_column or is_refused)
 
 
 def _read_rial(ask: _Ask) -> FieldReading:
@@ -258,7 +262,14 @@ def _read_integer(ask: _Ask) -> FieldReading:
     value = _without(value, reason.is_not_null())
     low, high = _limits(ask)
     reason, value = _in_domain(value, reason, low, high)
-    return FieldReading(value.cast(pl.Int32), reason, None, rule("integer"), mixed=cleaned.mixed)
+    return FieldReading(
+        value.cast(pl.Int32),
+        reason,
+        None,
+        rule("integer"),
+        mixed=cleaned.mixed,
+        by_column=cleaned.by_column,
+    )
 
 
 def _read_date(ask: _Ask) -> FieldReading:
@@ -342,7 +353,9 @@ def _decimal(
     value = _without(value, too_large)
     low, high = _limits(ask)
     reason, value = _in_domain(value, reason, low, high)
-    return FieldReading(value, reason, None, rule_name, mixed=cleaned.mixed)
+    return FieldReading(
+        value, reason, None, rule_name, mixed=cleaned.mixed, by_column=cleaned.by_column
+    )
 
 
 def _limits(ask: _Ask) -> tuple[float | None, float | None]:

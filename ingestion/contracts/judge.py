@@ -134,6 +134,7 @@ def judge(
         raise ValueError("received_at must carry its time zone")
     kind = KINDS[spec.kind]
     fields = _read_all(table, layout, spec, code_lists, kind, received_at)
+    by_column = any(item.reading.by_column for item in fields.values())
     _refuse_the_future(fields, kind, received_at)
     _refuse_foreign_provinces(fields, spec, code_lists)
     _refuse_reversed_times(fields)
@@ -165,6 +166,7 @@ def judge(
         non_data=non_data,
         control_totals=table.control_totals,
         refused=_as_far_as_read(fields, is_refused),
+        by_column=by_column,
     )
 
 
@@ -270,6 +272,7 @@ def _read_slices(
                 for _, p in read
             ]
         ),
+        by_column=any(p.by_column for _, p in read),
     )
 
 

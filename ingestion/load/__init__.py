@@ -2,11 +2,12 @@
 
 from ingestion.load.database import LoadError, lock_source, transaction
 from ingestion.load.ledger import Receipt
-from ingestion.load.write import LoadResult, Period, Terms, read_result, reject, store
+from ingestion.load.write import LoadResult, Mode, Period, Terms, read_result, reject, store
 
 __all__ = [
     "LoadError",
     "LoadResult",
+    "Mode",
     "Period",
     "Receipt",
     "Terms",

@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from dataclasses import field as default
 
 import polars as pl
 import psycopg
@@ -36,6 +37,9 @@ _JUMP_SHARE = 0.8
 _MIN_PAIRS = 3
 _SAMPLE = 2000
 
+ACCEPTABLE = frozenset({"shrunk", "unit-jump", "too-few-rows", "too-many-quarantined"})
+"""Refusals that somebody may overrule for one file: its content was looked at and is right."""
+
 
 @dataclass(frozen=True)
 class Rejection:
@@ -46,14 +50,29 @@ class Rejection:
     remedy: str
 
 
-def by_counts(
-    spec: SourceSpec, records: Records, frame: pl.DataFrame, previous: PreviousLoad | None
-) -> Rejection | None:
-    """Judge a file by how many rows it has and how many of them could be read.
+@dataclass
+class Counts:
+    """The rows of a file: read, refused, recognised as no records, readable (by period)."""
 
-    `frame` holds the accepted rows, unchanged ones included.
-    """
-    candidates = records.rows_read - sum(records.non_data.values())
+    rows_read: int = 0
+    rows_refused: int = 0
+    non_data: Counter[str] = default(default_factory=Counter)
+    readable: int = 0
+    by_period: Counter[dt.date] = default(default_factory=Counter)
+
+    def add(self, records: Records, frame: pl.DataFrame) -> None:
+        """Count what contracts made of a file or of a part; `frame` holds its accepted rows."""
+        self.rows_read += records.rows_read
+        self.rows_refused += records.rows_refused
+        self.non_data.update(records.non_data)
+        self.readable += frame.height
+        counts = frame.group_by("period_start").len()
+        self.by_period.update(dict(counts.iter_rows()))
+
+
+def by_counts(spec: SourceSpec, counts: Counts, previous: PreviousLoad | None) -> Rejection | None:
+    """Judge a file by how many rows it has and how many of them could be read."""
+    candidates = counts.rows_read - sum(counts.non_data.values())
     if candidates == 0:
         if getattr(spec.connector, "may_be_empty", False):
             return None
@@ -69,17 +88,17 @@ def by_counts(
             "Check with `payesh source check` that the layout looks at the right sheet and header.",
         )
     quality = spec.quality
-    if quality.min_rows is not None and frame.height < quality.min_rows:
+    if quality.min_rows is not None and counts.readable < quality.min_rows:
         return Rejection(
             "too-few-rows",
-            f"{frame.height} readable rows; the source file asks for {quality.min_rows}.",
+            f"{counts.readable} readable rows; the source file asks for {quality.min_rows}.",
             "Ask the source's owner for the whole report, or lower quality.min_rows.",
         )
-    if records.rows_refused > quality.max_quarantined_share * candidates:
-        share = 100 * records.rows_refused / candidates
+    if counts.rows_refused > quality.max_quarantined_share * candidates:
+        share = 100 * counts.rows_refused / candidates
         return Rejection(
             "too-many-quarantined",
-            f"{records.rows_refused} of {candidates} rows ({share:.0f} %) could not be read; the "
+            f"{counts.rows_refused} of {candidates} rows ({share:.0f} %) could not be read; the "
             f"limit is {100 * quality.max_quarantined_share:.0f} %.",
             "Look at the rows with `payesh quarantine list`; mostly the template has changed.",
         )
@@ -89,7 +108,7 @@ def by_counts(
 def by_shrinkage(
     connection: psycopg.Connection,
     spec: SourceSpec,
-    frame: pl.DataFrame,
+    counts: Counts,
     previous: PreviousLoad | None,
 ) -> Rejection | None:
     """Judge a file by its size against the last one's.
@@ -99,16 +118,16 @@ def by_shrinkage(
     A file for past periods only may be as small as it likes: it is a correction.
     """
     share = spec.quality.max_shrinkage
-    if share <= 0 or previous is None or frame.height == 0:
+    if share <= 0 or previous is None or counts.readable == 0:
         return None
     if previous.period_min is None or previous.period_max is None:
         return None
-    first, last = _span(frame)
+    first, last = min(counts.by_period), max(counts.by_period)
     if first <= previous.period_min and last >= previous.period_max:
-        rows, before = frame.height, previous.rows
+        rows, before = counts.readable, previous.rows
         scope = "in all"
     elif last > previous.period_max:
-        rows = frame.filter(pl.col("period_start") == last).height
+        rows = counts.by_period[last]
         before = _brought(connection, spec.kind, previous.load_id, previous.period_max)
         scope = f"for the period from {last}"
     else:
@@ -123,6 +142,16 @@ def by_shrinkage(
     )
 
 
+def sample(kind: Kind, news: pl.DataFrame) -> pl.DataFrame:
+    """As much of `news` as `by_unit` needs: numbers of the newest period, thinned out evenly."""
+    names = ["record_key", "period_kind", "period_start"]
+    names += [f.column for f in content_fields(kind) if f.type in _JUMPS]
+    if "indicator_code" in news.columns:
+        names.append("indicator_code")
+    newest = news.filter(pl.col("period_start") == pl.col("period_start").max())
+    return newest.select(names).gather_every(max(1, newest.height // _SAMPLE))
+
+
 def by_unit(
     connection: psycopg.Connection,
     kind: Kind,
@@ -132,10 +161,10 @@ def by_unit(
 ) -> Rejection | None:
     """Judge a file by its numbers against the same records' last ones (N10).
 
-    `news` holds new versions only. For the newest period among them each number is divided by
-    the one that the source gave before for the same record, in this period or the two latest
-    before it. A wrong unit multiplies all of a column by one power of ten; growth does not.
-    At least three pairs, 80 % of them at the same power, are asked for.
+    `news` holds new versions only, or a sample of them. For the newest period among them each
+    number is divided by the one that the source gave before for the same record, in this period
+    or the two latest before it. A wrong unit multiplies all of a column by one power of ten;
+    growth does not. At least three pairs, 80 % of them at the same power, are asked for.
     """
     fields = [f for f in content_fields(kind) if f.type in _JUMPS]
     if news.height == 0 or not fields:
@@ -174,11 +203,6 @@ def by_unit(
     return None
 
 
-def _span(frame: pl.DataFrame) -> tuple[dt.date, dt.date]:
-    starts = frame["period_start"].to_list()
-    return min(starts), max(starts)
-
-
 def _brought(connection: psycopg.Connection, kind: str, load_id: int, period: dt.date) -> int:
     row = connection.execute(
         sql.SQL("select count(*) from {} where load_id = %s and period_start = %s").format(
@@ -206,9 +230,10 @@ def _before(
     for _ in range(3):
         row = connection.execute(
             sql.SQL(
-                "select max(period_start) from {} where source = %s and period_start < %s"
+                "select max(period_start) from {} "
+                "where source = %s and period_start < %s and received_at < %s"
             ).format(table),
-            [source, bound],
+            [source, bound, received_at],
         ).fetchone()
         if row is None or row[0] is None:
             break

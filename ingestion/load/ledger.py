@@ -312,22 +312,32 @@ def has_records(connection: psycopg.Connection, source: str) -> bool:
     )
 
 
-def record_load(connection: psycopg.Connection, load: LoadRow) -> int:
-    """Write a load and return its number; the table's own check holds the balance."""
+def next_load(connection: psycopg.Connection) -> int:
+    """A number for a load whose records are written before its ledger row."""
     row = connection.execute(
+        "select nextval(pg_get_serial_sequence('raw.load', 'load_id'))"
+    ).fetchone()
+    if row is None:
+        raise LookupError("raw.load gave no number")
+    return int(row[0])
+
+
+def record_load(connection: psycopg.Connection, load_id: int, load: LoadRow) -> None:
+    """Write a load under the number that `next_load` gave; the table's check holds the balance."""
+    connection.execute(
         """
         insert into raw.load (
-            source, snapshot_id, kind, spec_sha256, rules_version, status, reject_code,
+            load_id, source, snapshot_id, kind, spec_sha256, rules_version, status, reject_code,
             reject_detail, content_sha256, rows_read, rows_accepted, rows_quarantined,
             rows_unchanged, rows_non_data, non_data, cells_quarantined, control_totals,
             period_min, period_max, received_at, run_id
-        ) values (
-            %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s::jsonb,
+        ) overriding system value values (
+            %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s::jsonb,
             %s, %s, %s, %s
         )
-        returning load_id
         """,
         [
+            load_id,
             load.receipt.source,
             load.receipt.snapshot_id,
             load.kind,
@@ -350,10 +360,7 @@ def record_load(connection: psycopg.Connection, load: LoadRow) -> int:
             load.receipt.received_at,
             load.run_id,
         ],
-    ).fetchone()
-    if row is None:
-        raise LookupError("raw.load gave no number")
-    return int(row[0])
+    )
 
 
 # --------------------------------------------------------------------------------------- registry

@@ -157,19 +157,31 @@ def _as_jsonb(connection: psycopg.Connection, series: pl.Series) -> pl.Series:
     return pl.Series(series.name, [row[0] for row in rows], dtype=pl.String)
 
 
-def content_sha256(rows: pl.Series, findings: Sequence[Finding]) -> str:
+class ContentHash:
     """Hash what a file says, whatever the order of its rows and where in it they stand (S1).
 
-    `rows` are `content` lines; refused rows and cells count by what was wrong with them.
+    Rows are hashed one by one and their hashes added up, so that a file which is read in batches
+    has the hash of the whole and none of its rows need be kept.
     """
-    digest = hashlib.sha256()
-    for block in rows.sort().to_frame().iter_slices(100_000):
-        digest.update("\n".join(block["line"].to_list()).encode())
-        digest.update(b"\n")
-    digest.update(b"\x00")
-    for item in sorted(
-        f"{f.scope}\t{f.reason_code}\t{f.field or ''}\t{f.raw_text or ''}" for f in findings
-    ):
-        digest.update(item.encode())
-        digest.update(b"\n")
-    return digest.hexdigest()
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self._count = 0
+
+    def add(self, rows: pl.Series) -> None:
+        """Take in `content` lines."""
+        sha256, to_int = hashlib.sha256, int.from_bytes
+        for line in rows.cast(pl.Binary).to_list():
+            self._sum += to_int(sha256(line).digest(), "big")
+        self._count += rows.len()
+
+    def hexdigest(self, findings: Sequence[Finding]) -> str:
+        """The hash; refused rows and cells count by what was wrong with them."""
+        total = self._sum % (1 << 256)
+        digest = hashlib.sha256(f"{self._count}\n{total:064x}\n".encode())
+        for item in sorted(
+            f"{f.scope}\t{f.reason_code}\t{f.field or ''}\t{f.raw_text or ''}" for f in findings
+        ):
+            digest.update(item.encode())
+            digest.update(b"\n")
+        return digest.hexdigest()

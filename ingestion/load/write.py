@@ -8,8 +8,10 @@ same state. Loads of one source wait for each other; sources do not.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import polars as pl
 import psycopg
@@ -18,24 +20,32 @@ from ingestion.errors import IngestError
 from ingestion.load import guards, ledger
 from ingestion.load.copytext import copy_in
 from ingestion.load.database import lock_source, transaction
-from ingestion.load.diff import is_news
+from ingestion.load.diff import Heads
 from ingestion.load.ledger import LoadRow, PreviousLoad, Receipt
-from ingestion.load.typed import content, content_sha256, typed
+from ingestion.load.typed import ContentHash, content, content_fields, typed
+from ingestion.readers.stream import NotInBatches
 from ingestion.spec.kinds import KINDS, Kind
 from ingestion.spec.model import SourceSpec
-from ingestion.table import Finding, Records
+from ingestion.table import ControlTotal, Finding, Records
 
 Period = tuple[str, dt.date]
+Mode = Literal["due", "asked", "again"]
+"""When to load a receipt: if it is due; also if it was settled under another source file (under the
+same one the earlier result is returned); in any case (a replay)."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Under what a file is read: the source file and the rules, each with its version."""
+    """Under what a file is read: the source file and the rules, each with its version.
+
+    `overruled` are guards' codes that somebody has decided to let pass for this file.
+    """
 
     spec: SourceSpec
     spec_sha256: str
     rules_version: str
     run_id: str | None = None
+    overruled: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> Kind:
@@ -69,28 +79,35 @@ class LoadResult:
 
 
 def store(
-    url: str, receipt: Receipt, terms: Terms, records: Records, *, is_asked_for: bool = False
+    url: str,
+    receipt: Receipt,
+    terms: Terms,
+    records: Records | Iterable[Records],
+    *,
+    mode: Mode = "due",
 ) -> LoadResult | None:
     """Load `records` in one transaction; None when another process was faster.
 
-    With `is_asked_for` the receipt is loaded although it is settled under another source file;
-    under the same one the earlier load's result is returned. Raises LoadError.
+    `records` may come in batches, which are written while the next one is being read; then
+    NotInBatches is raised, and nothing kept, when they turn out to depend on each other. Raises
+    LoadError, and whatever making the batches raises.
     """
     with transaction(url) as connection:
         lock_source(connection, receipt.source)
-        done, is_due = _already(connection, receipt, terms, is_asked_for)
+        done, is_due = _already(connection, receipt, terms, mode)
         if not is_due:
             return done
-        return _store(connection, receipt, terms, records)
+        batches = [records] if isinstance(records, Records) else records
+        return _store(connection, receipt, terms, batches)
 
 
 def reject(
-    url: str, receipt: Receipt, terms: Terms, error: IngestError, *, is_asked_for: bool = False
+    url: str, receipt: Receipt, terms: Terms, error: IngestError, *, mode: Mode = "due"
 ) -> LoadResult | None:
     """Note that a file could not be read at all: a rejected load with one finding of the file."""
     with transaction(url) as connection:
         lock_source(connection, receipt.source)
-        done, is_due = _already(connection, receipt, terms, is_asked_for)
+        done, is_due = _already(connection, receipt, terms, mode)
         if not is_due:
             return done
         finding = Finding(
@@ -108,20 +125,23 @@ def reject(
             reject_code=error.code,
             reject_detail=str(error),
         )
-        load_id = ledger.record_load(connection, row)
+        load_id = ledger.next_load(connection)
+        ledger.record_load(connection, load_id, row)
         _copy_findings(connection, load_id, receipt, terms, [finding], _read_of_rows())
         return replace(_result(load_id, row, frozenset()), remedy=error.remedy)
 
 
 def _already(
-    connection: psycopg.Connection, receipt: Receipt, terms: Terms, is_asked_for: bool
+    connection: psycopg.Connection, receipt: Receipt, terms: Terms, mode: Mode
 ) -> tuple[LoadResult | None, bool]:
     """What a faster process has left: (its result, whether the receipt is still to be loaded)."""
+    if mode == "again":
+        return None, True
     due = ledger.pending(connection, receipt.source, terms.spec_sha256, terms.rules_version)
     mark = (receipt.snapshot_id, receipt.received_at)
     if mark in {(r.snapshot_id, r.received_at) for r in due}:
         return None, True
-    if not is_asked_for:
+    if mode == "due":
         return None, False
     load_id = ledger.last_load_of(connection, receipt, terms.spec_sha256, terms.rules_version)
     if load_id is None:
@@ -129,110 +149,217 @@ def _already(
     return read_result(connection, load_id), False
 
 
+class _Refused(Exception):  # noqa: N818 - unwinds what was written of a file that is refused
+    def __init__(self, rejection: guards.Rejection) -> None:
+        super().__init__(rejection.code)
+        self.rejection = rejection
+
+
+@dataclass
+class _Tally:
+    """What of a file's batches is kept until all of them are read; nothing that grows by the row
+    but eight bytes of each key.
+
+    `about` are the rows that findings speak of, as `_read_of_rows` makes them.
+    """
+
+    counts: guards.Counts = field(default_factory=guards.Counts)
+    content: ContentHash = field(default_factory=ContentHash)
+    findings: list[Finding] = field(default_factory=list)
+    control_totals: list[ControlTotal] = field(default_factory=list)
+    about: list[pl.DataFrame] = field(default_factory=list)
+    keys: list[pl.Series] = field(default_factory=list)
+    sample: list[pl.DataFrame] = field(default_factory=list)
+    periods: set[Period] = field(default_factory=set)
+    accepted: int = 0
+    batches: int = 0
+    is_whole_only: bool = False
+
+    def add(self, records: Records, frame: pl.DataFrame, rows: pl.Series) -> None:
+        """Take in what a batch says; NotInBatches when it can't be judged without the others."""
+        self.batches += 1
+        self.is_whole_only |= records.by_column
+        self.is_whole_only |= any(finding.scope == "file" for finding in records.findings)
+        if self.batches > 1 and self.is_whole_only:
+            raise NotInBatches
+        self.findings += [self._moved(finding) for finding in records.findings]
+        self.control_totals += records.control_totals
+        self.keys.append(frame["record_key"].hash())
+        self.content.add(rows)
+
+    def count(self, records: Records, frame: pl.DataFrame, numbered: pl.DataFrame) -> None:
+        """Take in what became of the batch added last; `numbered` are its new versions."""
+        if records.findings:
+            named = {finding.row for finding in records.findings if finding.row is not None}
+            about = frame.filter(pl.col("row").is_in(sorted(named)))
+            numbers = numbered.select("row", pl.col("record_no").cast(pl.Int32))
+            about = _read_of_rows(about.join(numbers, on="row", how="left"), records.refused)
+            self.about.append(about.with_columns(pl.col("row") + self.counts.rows_read))
+        self.accepted += numbered.height
+        self.periods |= set(numbered.select("period_kind", "period_start").unique().iter_rows())
+        self.counts.add(records, frame)
+
+    def check_keys(self) -> None:
+        """NotInBatches when two batches may share a key: who is right is judged over the whole."""
+        if self.batches > 1:
+            keys = pl.concat(self.keys)
+            if keys.n_unique() != keys.len():
+                raise NotInBatches
+
+    @property
+    def cells(self) -> int:
+        """The cells that could not be read."""
+        return sum(finding.scope == "cell" for finding in self.findings)
+
+    def _moved(self, finding: Finding) -> Finding:
+        # rows are numbered from 0 in each batch; rows read is more than any of them
+        offset = self.counts.rows_read
+        return finding if finding.row is None else replace(finding, row=finding.row + offset)
+
+
 def _store(
-    connection: psycopg.Connection, receipt: Receipt, terms: Terms, records: Records
+    connection: psycopg.Connection, receipt: Receipt, terms: Terms, batches: Iterable[Records]
 ) -> LoadResult:
-    kind = terms.kind
-    frame = typed(records.accepted, kind)
-    rows = content(connection, frame, kind)
-    content_hash = content_sha256(rows, records.findings)
+    load_id = ledger.next_load(connection)
     previous = ledger.previous_load(connection, receipt.source, receipt.received_at)
-    rejection = guards.by_counts(terms.spec, records, frame, previous) or guards.by_shrinkage(
-        connection, terms.spec, frame, previous
+    tally = _Tally()
+    try:
+        with connection.transaction():
+            _write_records(connection, load_id, receipt, terms, batches, tally)
+            rejection = _judge_whole(connection, receipt, terms, tally, previous)
+            if rejection is not None:
+                raise _Refused(rejection)
+    except _Refused as refused:
+        return _refuse(connection, load_id, receipt, terms, tally, refused.rejection)
+    counts, content_hash = tally.counts, tally.content.hexdigest(tally.findings)
+    says_nothing_new = tally.accepted == 0 and (
+        not tally.findings or (previous is not None and previous.content_sha256 == content_hash)
     )
-    is_repeat = _repeats(previous, terms, content_hash)
-    news = frame.clear()
-    if rejection is None and not is_repeat:
-        if ledger.has_records(connection, receipt.source):
-            mask = is_news(connection, kind, receipt.source, receipt.received_at, frame, rows)
-            news = frame.filter(mask)
-        else:
-            news = frame
-        rejection = guards.by_unit(connection, kind, receipt.source, receipt.received_at, news)
-    cells = sum(finding.scope == "cell" for finding in records.findings)
-    base = _row(
-        receipt,
-        terms,
-        status="rejected" if rejection else "loaded",
-        rows_read=records.rows_read,
-        non_data=records.non_data,
-        cells_quarantined=cells,
-        content_sha256=content_hash,
-        control_totals=[
-            {"label": t.label, "field": t.field, "raw_text": t.raw_text, "at": t.at}
-            for t in records.control_totals
-        ],
-    )
-    if rejection is not None:
-        return _refuse(connection, terms, records, frame, base, rejection)
-    says_nothing_new = news.height == 0 and (
-        is_repeat
-        or not records.findings
-        or (previous is not None and previous.content_sha256 == content_hash)
-    )
-    starts = frame["period_start"].to_list()
     row = replace(
-        base,
+        _tallied(receipt, terms, tally),
         status="unchanged" if says_nothing_new else "loaded",
-        rows_accepted=news.height,
-        rows_quarantined=records.rows_refused,
-        rows_unchanged=frame.height - news.height,
-        period_min=min(starts) if starts else None,
-        period_max=max(starts) if starts else None,
+        rows_accepted=tally.accepted,
+        rows_quarantined=counts.rows_refused,
+        rows_unchanged=counts.readable - tally.accepted,
+        period_min=min(counts.by_period, default=None),
+        period_max=max(counts.by_period, default=None),
     )
-    load_id = ledger.record_load(connection, row)
-    numbered = news.with_row_index("record_no", offset=1)
-    copy_in(connection, "raw", kind.name, _addressed(numbered, load_id, receipt))
-    known = frame.join(
-        numbered.select("row", pl.col("record_no").cast(pl.Int32)), on="row", how="left"
-    )
+    ledger.record_load(connection, load_id, row)
     # Also when nothing is new: the newest load that covers a period says what is unreadable in it.
-    rows_read = _read_of_rows(known, records.refused)
-    _copy_findings(connection, load_id, receipt, terms, records.findings, rows_read)
-    periods = frozenset(
-        zip(news["period_kind"].to_list(), news["period_start"].to_list(), strict=True)
-    )
-    return _result(load_id, row, periods)
+    _copy_findings(connection, load_id, receipt, terms, tally.findings, _read_of_rows(*tally.about))
+    return _result(load_id, row, frozenset(tally.periods))
 
 
-def _repeats(previous: PreviousLoad | None, terms: Terms, content_hash: str) -> bool:
-    """Whether the last file said the very same, read under the same terms (S1)."""
-    return (
-        previous is not None
-        and previous.content_sha256 == content_hash
-        and previous.spec_sha256 == terms.spec_sha256
-        and previous.rules_version == terms.rules_version
-    )
+def _write_records(
+    connection: psycopg.Connection,
+    load_id: int,
+    receipt: Receipt,
+    terms: Terms,
+    batches: Iterable[Records],
+    tally: _Tally,
+) -> None:
+    """Write the new versions of all batches.
+
+    One batch is on its way to the server while the next one is being read; the connection belongs
+    to the writing thread until its batch is done.
+    """
+    kind = terms.kind
+    heads: Heads | None = None
+    if ledger.has_records(connection, receipt.source):
+        heads = Heads(connection, kind, receipt.source, receipt.received_at)
+    needs_server = heads is not None or any(f.type == "json" for f in content_fields(kind))
+    writing: Future[None] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="copy") as thread:
+        for records in batches:
+            frame = typed(records.accepted, kind)
+            if writing is not None and (needs_server or writing.done()):
+                writing.result()
+                writing = None
+            rows = content(connection, frame, kind)
+            tally.add(records, frame, rows)
+            news = frame if heads is None else frame.filter(heads.is_news(frame, rows))
+            if heads is not None:
+                tally.sample.append(guards.sample(kind, news))
+            numbered = news.with_row_index("record_no", offset=tally.accepted + 1)
+            tally.count(records, frame, numbered)
+            if writing is not None:
+                writing.result()
+            addressed = _addressed(numbered, load_id, receipt)
+            writing = thread.submit(copy_in, connection, "raw", kind.name, addressed)
+            del records, frame, rows, news, numbered, addressed
+        if writing is not None:
+            writing.result()
+    tally.check_keys()
+
+
+def _judge_whole(
+    connection: psycopg.Connection,
+    receipt: Receipt,
+    terms: Terms,
+    tally: _Tally,
+    previous: PreviousLoad | None,
+) -> guards.Rejection | None:
+    """The first guard that refuses the file, those left out that somebody has overruled."""
+    kind, source, spec = terms.kind, receipt.source, terms.spec
+    found = guards.by_counts(spec, tally.counts, previous)
+    if found is None or found.code in terms.overruled:
+        found = guards.by_shrinkage(connection, spec, tally.counts, previous)
+    if (found is None or found.code in terms.overruled) and tally.sample:
+        news = pl.concat(tally.sample)
+        found = guards.by_unit(connection, kind, source, receipt.received_at, news)
+    return None if found is None or found.code in terms.overruled else found
 
 
 def _refuse(
     connection: psycopg.Connection,
+    load_id: int,
+    receipt: Receipt,
     terms: Terms,
-    records: Records,
-    frame: pl.DataFrame,
-    base: LoadRow,
+    tally: _Tally,
     rejection: guards.Rejection,
 ) -> LoadResult:
     """Keep nothing of a readable file but its ledger row and its findings."""
+    counts = tally.counts
     row = replace(
-        base,
+        _tallied(receipt, terms, tally),
+        status="rejected",
         reject_code=rejection.code,
         reject_detail=rejection.message,
-        rows_quarantined=records.rows_read - sum(records.non_data.values()),
+        rows_quarantined=counts.rows_read - sum(counts.non_data.values()),
     )
-    load_id = ledger.record_load(connection, row)
+    ledger.record_load(connection, load_id, row)
     finding = Finding(
         scope="file",
         reason_code=rejection.code,
-        locator=base.receipt.name or base.receipt.sha256,
+        locator=receipt.name or receipt.sha256,
         message=rejection.message,
         remedy=rejection.remedy,
         rule=guards.RULE,
     )
-    rows_read = _read_of_rows(frame, records.refused)
-    findings = [finding, *records.findings]
-    _copy_findings(connection, load_id, base.receipt, terms, findings, rows_read)
+    rows_read = _read_of_rows(*tally.about).with_columns(
+        # the records that the findings speak of were not kept
+        pl.lit(None, dtype=pl.Int32).alias("record_no")
+    )
+    findings = [finding, *tally.findings]
+    _copy_findings(connection, load_id, receipt, terms, findings, rows_read)
     return replace(_result(load_id, row, frozenset()), remedy=rejection.remedy)
+
+
+def _tallied(receipt: Receipt, terms: Terms, tally: _Tally) -> LoadRow:
+    """The ledger's row as far as it does not depend on what became of the file."""
+    return _row(
+        receipt,
+        terms,
+        status="loaded",
+        rows_read=tally.counts.rows_read,
+        non_data=dict(tally.counts.non_data),
+        cells_quarantined=tally.cells,
+        content_sha256=tally.content.hexdigest(tally.findings),
+        control_totals=[
+            {"label": t.label, "field": t.field, "raw_text": t.raw_text, "at": t.at}
+            for t in tally.control_totals
+        ],
+    )
 
 
 def _addressed(numbered: pl.DataFrame, load_id: int, receipt: Receipt) -> pl.DataFrame:

@@ -64,7 +64,8 @@ class Cleaned:
 
     plain: Utf8 `-12.5`, null where blank or refused; reason: Utf8; has_percent: Boolean, the text
     itself carries a percent sign or word; unit: Utf8, trailing words (only if they were asked
-    for); mixed: Boolean, the cell mixes digit systems.
+    for); mixed: Boolean, the cell mixes digit systems; by_column: some cell tells how the column's
+    other cells are to be read, so no part of the column can be read without the rest.
     """
 
     plain: pl.Series
@@ -72,6 +73,7 @@ class Cleaned:
     has_percent: pl.Series
     unit: pl.Series
     mixed: pl.Series
+    by_column: bool = False
 
 
 def clean(
@@ -120,6 +122,7 @@ def clean(
         has_percent=_put(false, odd, frame["has_percent"]),
         unit=_put(nothing, odd, frame["unit"]),
         mixed=_put(false, odd, frame["mixed"]),
+        by_column=swaps_marks and decimal_mark is None,
     )
 
 

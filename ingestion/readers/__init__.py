@@ -2,5 +2,6 @@
 
 from ingestion.readers.limits import Limits
 from ingestion.readers.read import read, read_parts
+from ingestion.readers.stream import NotInBatches, stream_json
 
-__all__ = ["Limits", "read", "read_parts"]
+__all__ = ["Limits", "NotInBatches", "read", "read_parts", "stream_json"]

@@ -60,16 +60,12 @@ def read_json(parts: Iterable[tuple[str, bytes]], records_at: str = "") -> JsonR
     frames: list[pl.DataFrame] = []
     for index, (name, data) in enumerate(parts):
         text, _ = decode(data, name)
-        lines = _lines(text) if not records_at else None
-        if lines is not None:
-            text = "[" + ",".join(line for _, line in lines) + "]"
-        frame = _columns(text, records_at)
-        if frame is None:
-            frame = _objects(text, name, records_at, lines)
-        if lines is not None:
-            frame = frame.with_columns(pl.Series(POINTER, [str(n) for n, _ in lines], pl.Utf8))
-        pointer = pl.concat_str(pl.lit(records_at + "/"), POINTER).alias(POINTER)
-        frames.append(frame.with_columns(pl.lit(index, pl.UInt32).alias(PART), pointer))
+        frames.append(part_frame(index, name, text, records_at))
+    return joined(frames)
+
+
+def joined(frames: Sequence[pl.DataFrame]) -> JsonRows:
+    """The frames of `part_frame` below each other, the names of all of them side by side."""
     if not frames:
         return JsonRows(pl.DataFrame(schema={PART: pl.UInt32, POINTER: pl.Utf8}))
     frame = pl.concat(frames, how="diagonal")
@@ -77,19 +73,55 @@ def read_json(parts: Iterable[tuple[str, bytes]], records_at: str = "") -> JsonR
     return JsonRows(frame.select(*leaves, PART, POINTER))
 
 
-def _lines(text: str) -> list[tuple[int, str]] | None:
-    """The numbered objects of JSON lines (line numbers from 0); None when it is one document."""
+def part_frame(
+    index: int, name: str, text: str, records_at: str, first_line: int = 0
+) -> pl.DataFrame:
+    """The records of one part, or of the JSON lines of a part from `first_line` (from 0) on.
+
+    Raises `ReadError` as `read_json` does.
+    """
+    if not records_at and is_json_lines(text, first_line):
+        frame = _of_lines(name, text, first_line)
+    else:
+        found = _columns(text, records_at)
+        frame = _objects(text, name, records_at, None) if found is None else found
+    pointer = pl.concat_str(pl.lit(records_at + "/"), POINTER).alias(POINTER)
+    return frame.with_columns(pl.lit(index, pl.UInt32).alias(PART), pointer)
+
+
+def is_json_lines(text: str, first_line: int = 0) -> bool:
+    """Whether the text holds an object a line, not one document.
+
+    A later `first_line` is that of a piece of a file that was found to be JSON lines.
+    """
+    if first_line:
+        return True
     stripped = text.lstrip()
     if not stripped.startswith("{") or "\n" not in stripped.rstrip():
-        return None
+        return False
     first = stripped.split("\n", 1)[0].strip()
     if not first.endswith("}"):
-        return None
+        return False
     try:
         json.loads(first)
     except ValueError:
-        return None
-    return [(n, line) for n, line in enumerate(text.split("\n")) if line.strip()]
+        return False
+    return True
+
+
+def _of_lines(name: str, text: str, first_line: int) -> pl.DataFrame:
+    """The records of JSON lines with their line numbers, counted from `first_line`, as POINTER."""
+    body = text.rstrip("\n")
+    frame = _columns(f"[{body.replace(chr(10), ',')}]", "")
+    if frame is not None and frame.height == body.count("\n") + 1:
+        numbers = pl.int_range(first_line, first_line + frame.height, eager=True)
+        return frame.with_columns(numbers.cast(pl.Utf8).alias(POINTER))
+    # blank lines, or lines that are no plain table: one by one
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), first_line) if line.strip()]
+    frame = _columns("[" + ",".join(line for _, line in lines) + "]", "")
+    if frame is None or frame.height != len(lines):
+        frame = _objects("", name, "", lines)
+    return frame.with_columns(pl.Series(POINTER, [str(n) for n, _ in lines], pl.Utf8))
 
 
 def _numbered(frame: pl.DataFrame, height: int) -> pl.DataFrame:

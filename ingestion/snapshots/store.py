@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,27 +136,32 @@ class SnapshotStore:
         try:
             data: bytes = self._fs.cat_file(path)
         except FileNotFoundError:
-            raise SnapshotError(
-                "snapshot-missing",
-                f"The snapshot {sha256[:12]}… is not in the store.",
-                "Restore the store from its backup, or fetch the source again.",
-                path,
-            ) from None
+            raise self._missing(sha256, path) from None
         except OSError as error:
-            raise SnapshotError(
-                "snapshot-store-failed",
-                f"The snapshot {sha256[:12]}… cannot be read: {error}.",
-                "Check the store's disk, permissions or network.",
-                path,
-            ) from error
+            raise self._unreadable(sha256, path, error) from error
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise SnapshotError(
-                "snapshot-damaged",
-                f"The bytes of snapshot {sha256[:12]}… have changed since they were stored.",
-                "Restore this object from the backup; nothing was loaded from it.",
-                path,
-            )
+            raise self._damaged(sha256, path)
         return data
+
+    def blocks(self, sha256: str, size: int = 4_000_000) -> Iterator[bytes]:
+        """The bytes of one part in blocks, for parts too large to hold.
+
+        Raises as `get`; that the bytes are damaged is known at the end only, so nothing made of
+        the blocks may be kept before they are exhausted.
+        """
+        path = self._object(sha256)
+        digest = hashlib.sha256()
+        try:
+            with self._fs.open(path, "rb", block_size=size) as file:
+                while block := file.read(size):
+                    digest.update(block)
+                    yield block
+        except FileNotFoundError:
+            raise self._missing(sha256, path) from None
+        except OSError as error:
+            raise self._unreadable(sha256, path, error) from error
+        if digest.hexdigest() != sha256:
+            raise self._damaged(sha256, path)
 
     def manifest(self, sha256: str) -> list[dict[str, Any]]:
         """The parts of a snapshot as first received, in order (see `StoredPart.as_json`)."""
@@ -171,6 +176,33 @@ class SnapshotStore:
                 path,
             ) from None
         return parts
+
+    @staticmethod
+    def _missing(sha256: str, path: str) -> SnapshotError:
+        return SnapshotError(
+            "snapshot-missing",
+            f"The snapshot {sha256[:12]}… is not in the store.",
+            "Restore the store from its backup, or fetch the source again.",
+            path,
+        )
+
+    @staticmethod
+    def _unreadable(sha256: str, path: str, error: OSError) -> SnapshotError:
+        return SnapshotError(
+            "snapshot-store-failed",
+            f"The snapshot {sha256[:12]}… cannot be read: {error}.",
+            "Check the store's disk, permissions or network.",
+            path,
+        )
+
+    @staticmethod
+    def _damaged(sha256: str, path: str) -> SnapshotError:
+        return SnapshotError(
+            "snapshot-damaged",
+            f"The bytes of snapshot {sha256[:12]}… have changed since they were stored.",
+            "Restore this object from the backup; nothing was loaded from it.",
+            path,
+        )
 
     def _object(self, sha256: str) -> str:
         return self._path("objects", sha256)

@@ -111,7 +111,7 @@ def test_S1_the_same_receipt_is_loaded_once(house: House) -> None:
     receipt = house.receive("a")
     first = house.load(receipt, records([progress("P01", "45.5")]))
     assert store(house.url, receipt, house.terms, records([progress("P01", "45.5")])) is None
-    asked = house.load(receipt, records([progress("P01", "45.5")]), is_asked_for=True)
+    asked = house.load(receipt, records([progress("P01", "45.5")]), mode="asked")
     assert (asked.load_id, asked.status, asked.accepted) == (first.load_id, "loaded", 1)
     assert (house.count("load"), house.count("progress")) == (1, 1)
 
@@ -192,7 +192,7 @@ def test_S13_any_order_of_loading_ends_in_the_same_state(house: House) -> None:
                 receipt,
                 house.terms,
                 contents[receipt.received_at],
-                is_asked_for=True,
+                mode="asked",
             )
         for _ in range(10):
             due = house.pending()

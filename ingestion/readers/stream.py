@@ -1,0 +1,125 @@
+"""A large JSON answer in batches of records, so that memory does not grow with the file.
+
+In: the parts of a snapshot as blocks of bytes. Out: `JsonRows` of some ten thousand records each,
+with the pointers that `read_json` gives. Pages are read one by one, JSON lines piece by piece; one
+large document (a single array) comes as one batch.
+
+What can't be read in batches for certain is not tried: `NotInBatches` says to read the whole. So
+the batches below each other are always what `read_json` makes of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from ingestion.readers.detect import detect
+from ingestion.readers.encoding import decode
+from ingestion.readers.json_rows import is_json_lines, joined, part_frame
+from ingestion.readers.limits import Limits
+from ingestion.table import JsonRows
+
+BATCH_ROWS = 40_000
+"""Records of a batch: below, the fixed cost of each batch shows; above, only memory grows."""
+
+_PIECE = 1_500_000
+"""Bytes parsed at once: the parser needs some thirty times as much."""
+
+
+class NotInBatches(Exception):  # noqa: N818 - a signal to the caller, no fault of anybody
+    """The snapshot has to be read as a whole."""
+
+
+def stream_json(
+    parts: Iterable[tuple[str, int, Iterable[bytes]]],
+    records_at: str,
+    limits: Limits,
+) -> Iterator[JsonRows]:
+    """Batches of the records in `parts`: (name, byte count, blocks of bytes) in order.
+
+    Raises `NotInBatches`, `ReadError` as `read_json` does, and what the blocks raise.
+    """
+    waiting: list[pl.DataFrame] = []
+    rows = 0
+    names: set[str] | None = None
+    for frame in _frames(parts, records_at, limits):
+        waiting.append(frame)
+        rows += frame.height
+        if rows < BATCH_ROWS:
+            continue
+        batch = joined(waiting)
+        names = _same_names(batch, names)
+        yield batch
+        waiting, rows = [], 0
+    if waiting:
+        batch = joined(waiting)
+        _same_names(batch, names)
+        yield batch
+
+
+def _same_names(batch: JsonRows, names: set[str] | None) -> set[str]:
+    """A name that only some batches have would be a column of the whole: then read the whole."""
+    found = set(batch.frame.columns)
+    if names is not None and found != names:
+        raise NotInBatches
+    return found
+
+
+def _frames(
+    parts: Iterable[tuple[str, int, Iterable[bytes]]], records_at: str, limits: Limits
+) -> Iterator[pl.DataFrame]:
+    for index, (name, byte_count, blocks) in enumerate(parts):
+        if byte_count > limits.max_megabytes * 1_000_000:
+            raise NotInBatches
+        if byte_count <= _PIECE:
+            data = b"".join(blocks)
+            if detect(data, name, limits) != "json":
+                raise NotInBatches
+            yield part_frame(index, name, decode(data, name)[0], records_at)
+        else:
+            yield from _of_large_part(index, name, blocks, records_at, limits)
+
+
+def _of_large_part(
+    index: int, name: str, blocks: Iterable[bytes], records_at: str, limits: Limits
+) -> Iterator[pl.DataFrame]:
+    pieces = _pieces(blocks)
+    head = next(pieces, b"")
+    if detect(head, name, limits) != "json":
+        raise NotInBatches
+    if records_at or not head.endswith(b"\n"):
+        yield part_frame(index, name, decode(head + b"".join(pieces), name)[0], records_at)
+        return
+    text, encoding = decode(head, name)
+    if encoding not in ("utf-8", "utf-8-sig"):
+        raise NotInBatches
+    if not is_json_lines(text):
+        yield part_frame(index, name, decode(head + b"".join(pieces), name)[0], records_at)
+        return
+    line = 0
+    while text:
+        if not text.isspace():
+            yield part_frame(index, name, text, records_at, line)
+        line += text.count("\n")
+        try:
+            text = next(pieces, b"").decode("utf-8")
+        except UnicodeDecodeError:
+            raise NotInBatches from None
+
+
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes cut behind line ends, each piece of about the size that is parsed at once."""
+    rest = bytearray()
+    for block in blocks:
+        for start in range(0, len(block), _PIECE):
+            before = len(rest)
+            rest += block[start : start + _PIECE]
+            if len(rest) < _PIECE:
+                continue
+            end = rest.rfind(b"\n", 0 if before < _PIECE else before) + 1
+            if end:
+                yield bytes(rest[:end])
+                del rest[:end]
+    if rest:
+        yield bytes(rest)

@@ -63,6 +63,8 @@ class Grid:
     unvalued_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
     # formulas that take their value from another workbook, where the file tells
     external_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
+    # formulas that take their value from another workbook, where the file tells
+    external_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

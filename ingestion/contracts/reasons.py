@@ -340,6 +340,13 @@ _FILES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "اقدامی لازم نیست؛ صفحه‌کلید را بررسی کنید.",
     ),
     (
+        "external-link",
+        "{field} is computed from another workbook, which may have changed since: {detail}",
+        "Nothing to do if the figure is right; better send values than links.",
+        "مقدار این ستون از فایل دیگری گرفته شده است: {detail}",
+        "اگر رقم درست است اقدامی لازم نیست؛ بهتر است مقدار ثابت بفرستید.",
+    ),
+    (
         "hidden-rows",
         "the file holds hidden rows, columns or sheets that were read: {detail}",
         "Delete them, or set hidden: exclude in the source file.",

@@ -173,6 +173,7 @@ class _Table:
         result.faults = self._faults(keep)
         position = {row: i for i, row in enumerate(keep)}
         result.findings = [self._merged_finding(*one, position) for one in withheld]
+        result.findings += self._external_findings(keep)
         result.non_data = counts
         result.control_totals = controls
         used = set(self._header.found.values())
@@ -459,6 +460,37 @@ class _Table:
                 one.values[i] = value
                 if i != top:
                     one.filled_from[i] = top
+
+    def _external_findings(self, keep: list[int]) -> list[Finding]:
+        """One finding a column whose values come from another workbook (trap X6)."""
+        found: list[Finding] = []
+        data = set(keep)
+        for one in self._fields:
+            places = sorted(
+                row
+                for row, column in self._grid.external_formulas
+                if column == one.column and row - self._first in data
+            )
+            if not places:
+                continue
+            at = address(self._grid.name, places[0], one.column)
+            title = display(self._header.titles.get(one.column, ""))
+            formula = self._grid.external_formulas[places[0], one.column]
+            found.append(
+                Finding(
+                    "file",
+                    "external-link",
+                    at,
+                    f"{len(places)} cells of '{title}' are computed from another workbook, which "
+                    f"may have changed since; the first at {at}: {formula}.",
+                    "Nothing to do if the figures are right; better send values than links.",
+                    RULE,
+                    field=one.target.field,
+                    header=title or None,
+                    raw_text=formula,
+                )
+            )
+        return found
 
     def _merged_finding(
         self, one: _Field, row: int, value: Any, position: dict[int, int]

@@ -195,8 +195,9 @@ def read_periods(
     """Reporting periods; text may name its own kind: `gregorian_year:2016`, `week:1405-W35`.
 
     week: `1405-W35`, `هفته ۳۵ سال ۱۴۰۵`, or any day of the week; its Saturday is kept (D12).
-    jalali_month: `1405/08`, `140508`, `آبان ۱۴۰۵`, or a day in it. jalali_year, gregorian_year:
-    four digits. date: a day. Reasons: as in `read_dates`, and `not-a-period`, `iso-week`.
+    jalali_month: `1405/08`, `140508`, `آبان ۱۴۰۵`, or a day in it; `1405.1` is refused, for sheets
+    make it of 1405.10. jalali_year, gregorian_year: four digits. date: a day. Reasons: as in
+    `read_dates`, and `not-a-period`, `iso-week`.
     """
     distinct, row = _distinct(texts, cell_kind)
     prefix = r"^(week|jalali_month|jalali_year|gregorian_year|date):(.*)$"
@@ -321,6 +322,9 @@ def _parse_months(
     labels = labels.with_columns(
         pl.when(gregorian)
         .then(pl.lit("calendar-mismatch"))
+        # 1405.10 typed as a number comes as 1405.1, which 1405.01 never does
+        .when(clean.str.contains(r"^\d{4} ?\. ?1$"))
+        .then(pl.lit("ambiguous-date"))
         .when(pl.col("month").is_null())
         .then(pl.lit("not-a-period"))
         .when(pl.col("value").is_null())

@@ -34,7 +34,7 @@ RULES: Final[dict[str, int]] = {
     "mixed-digits": 1,
     "number": 1,
     "percent": 1,
-    "period": 1,
+    "period": 2,
     "rial": 1,
     "source": 1,
     "text": 1,

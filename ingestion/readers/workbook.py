@@ -256,6 +256,9 @@ def _add_details(grid: Grid, details: dict[str, Any]) -> None:
     grid.comments = details.get("comments", {})
     grid.merges.extend(Merge(*edges) for edges in details.get("merges", ()))
     grid.unvalued_formulas = details.get("unvalued", {})
+    grid.external_formulas = details.get("external", {})
+    for (row, column), text in details.get("texts", {}).items():
+        _set(grid, row, column, text)
     for (row, column), shown in details.get("errors", {}).items():
         _set(grid, row, column, CellError(shown))
     for row, column in grid.unvalued_formulas:

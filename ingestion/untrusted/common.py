@@ -14,6 +14,9 @@ _CELL = re.compile(r"([A-Z]+)([0-9]+)$")
 # what a number format shows literally: quoted, escaped, in brackets, or skipped space
 _LITERAL = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
 BUILTIN_PERCENT = {9: "0%", 10: "0.00%"}
+_RAISED = str.maketrans(
+    {digit: "⁰¹²³⁴⁵⁶⁷⁸⁹"[i % 10] for i, digit in enumerate("0123456789۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩")}
+)
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault of the program
@@ -28,6 +31,11 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault of the program
 def is_scaling(code: str) -> bool:
     """Whether a number format shows a hundred times the value; a literal % sign does not."""
     return "%" in _LITERAL.sub("", code)
+
+
+def raised(text: str) -> str:
+    """Text that stands above the line, its digits as such: the mark of a footnote is no digit."""
+    return text.translate(_RAISED)
 
 
 def parser() -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lxml import etree, html
 
-from ingestion.untrusted.common import Refused
+from ingestion.untrusted.common import Refused, raised
 
 
 def read_html(data: bytes, max_cells: int) -> Iterator[tuple[Any, ...]]:
@@ -28,6 +28,11 @@ def read_html(data: bytes, max_cells: int) -> Iterator[tuple[Any, ...]]:
         raise Refused("damaged-file", "The page was cut off inside a table.")
     for node in root.iter("br"):
         node.tail = " " + (node.tail or "")
+    for node in root.iter("sup"):
+        for part in node.iter():
+            part.text = part.text and raised(part.text)
+            if part is not node:
+                part.tail = part.tail and raised(part.tail)
     number = 0
     budget = max_cells
     for table in root.iter("table"):

@@ -91,6 +91,7 @@ class _Sheet:
         self._formats: dict[tuple[int, int], str] = {}
         self._errors: dict[tuple[int, int], str] = {}
         self._unvalued: dict[tuple[int, int], str] = {}
+        self._external: dict[tuple[int, int], str] = {}
         self._merges: list[tuple[int, int, int, int]] = []
         self._hidden_rows: list[int] = []
         self._hidden_columns: list[int] = []
@@ -100,6 +101,7 @@ class _Sheet:
             "formats": self._formats,
             "errors": self._errors,
             "unvalued": self._unvalued,
+            "external": self._external,
             "merges": self._merges,
             "hidden_rows": self._hidden_rows,
             "hidden_columns": self._hidden_columns,
@@ -138,6 +140,8 @@ class _Sheet:
                 self._errors[row, column] = "".join(cell.itertext()).strip() or "#N/A"
             elif formula is not None and kind is None:
                 self._unvalued[row, column] = formula
+            if formula is not None and "'file:" in formula:
+                self._external[row, column] = formula
             if down > 1 or right > 1:
                 self._merges.append((row, column, row + down - 1, column + right - 1))
 

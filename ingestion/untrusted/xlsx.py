@@ -1,25 +1,37 @@
-"""The parts of an xlsx workbook that calamine drops (traps N4, N13, X4, X5, X11).
+"""The parts of an xlsx workbook that calamine drops (traps N4, N13, X4, X5, X6, X11).
 
-In: the bytes of a workbook. Out: for a sheet its error values, formulas without a value, hidden
-rows and columns, formats that scale, and comments. The sheet's XML is parsed only when a search of
-the raw bytes has found a trace of these.
+In: the bytes of a workbook. Out: for a sheet its error values, formulas without a value or with
+another workbook in them, hidden rows and columns, formats that scale, texts with raised digits
+(footnote marks, which calamine appends to the number), and comments. The sheet's XML is parsed only
+when a search of the raw bytes has found a trace of these.
 """
 
 from __future__ import annotations
 
 import io
 import posixpath
+import re
 import zipfile
 from typing import Any
 
 from lxml import etree
 
-from ingestion.untrusted.common import BUILTIN_PERCENT, Refused, is_scaling, parser, position
+from ingestion.untrusted.common import (
+    BUILTIN_PERCENT,
+    Refused,
+    is_scaling,
+    parser,
+    position,
+    raised,
+)
 
 # traces of formulas, hidden parts and errors in the raw XML
 _MARKERS = (b"<f", b'hidden="1"', b'hidden="true"', b't="e"')
 # where the writer gives every element a namespace prefix
 _PREFIXED = (b":f>", b":f ", b":f/")
+_RAISED = b'"superscript"'
+# a reference to another workbook, by its number: [1]Sheet1!A1
+_EXTERNAL = re.compile(r"\[\d+\]")
 
 
 class Xlsx:
@@ -32,7 +44,10 @@ class Xlsx:
         self._markers = (
             *_MARKERS,
             *(b's="%d"' % index for index in self._formats),
+            _RAISED,
         )
+        self._raised = self._raised_strings()
+        self._has_links = any(name.startswith("xl/externalLinks/") for name in self._names)
         self._paths = self._sheet_paths()
 
     def of(self, sheet: str) -> dict[str, Any]:
@@ -43,7 +58,7 @@ class Xlsx:
         comments = self._comments(path)
         if comments:
             found["comments"] = comments
-        if self._has_marker(path):
+        if self._raised or self._has_marker(path):
             found.update(self._scan(path))
         return found
 
@@ -98,6 +113,19 @@ class Xlsx:
                 found[index] = codes[int(number)]
         return found
 
+    def _raised_strings(self) -> dict[str, str]:
+        """Number of a shared string -> its text, for those with digits above the line."""
+        path = self._names.get("xl/sharedStrings.xml")
+        if path is None or _RAISED not in self._zip.read(path):
+            return {}
+        root = self._tree("xl/sharedStrings.xml")
+        found = {}
+        for number, node in enumerate(root.iterfind("{*}si")):
+            text = _with_raised(node)
+            if text is not None:
+                found[str(number)] = text
+        return found
+
     def _has_marker(self, path: str) -> bool:
         """Plain searches: a pattern of alternatives would take longer than reading the cells."""
         tail = b""
@@ -116,6 +144,10 @@ class Xlsx:
         formats: dict[tuple[int, int], str] = {}
         errors: dict[tuple[int, int], str] = {}
         unvalued: dict[tuple[int, int], str] = {}
+        external: dict[tuple[int, int], str] = {}
+        texts: dict[tuple[int, int], str] = {}
+        # formulas are written once and shared by number
+        shared: dict[str | None, str] = {}
         hidden_rows: list[int] = []
         hidden_columns: list[int] = []
         row = column = -1
@@ -153,6 +185,18 @@ class Xlsx:
                         empty = value is None or not value.text
                         if formula is not None and empty and node.get("t") != "str":
                             unvalued[at] = "=" + (formula.text or "")
+                        if formula is not None and self._has_links:
+                            text = formula.text or shared.get(formula.get("si")) or ""
+                            shared[formula.get("si") or None] = text
+                            if _EXTERNAL.search(text):
+                                external[at] = "=" + text
+                        if node.get("t") == "s" and value is not None:
+                            if value.text in self._raised:
+                                texts[at] = self._raised[value.text]
+                        elif node.get("t") == "inlineStr":
+                            inline = _with_raised(node.find("{*}is"))
+                            if inline is not None:
+                                texts[at] = inline
                     elif name == "col" and node.get("hidden") in ("1", "true"):
                         last = min(int(node.get("max", "1")), 16_384)
                         hidden_columns.extend(range(int(node.get("min", "1")) - 1, last))
@@ -166,6 +210,8 @@ class Xlsx:
             "formats": formats,
             "errors": errors,
             "unvalued": unvalued,
+            "external": external,
+            "texts": texts,
             "hidden_rows": hidden_rows,
             "hidden_columns": hidden_columns,
         }
@@ -180,3 +226,16 @@ class Xlsx:
                 texts = [t.text or "" for t in node.iter("{*}t")]
                 found[position(node.get("ref", ""))] = "".join(texts)
         return found
+
+
+def _with_raised(node: Any) -> str | None:
+    """The text of a string in pieces, if some of its digits stand above the line."""
+    found = False
+    parts: list[str] = []
+    for run in [] if node is None else node.iterfind("{*}r"):
+        text = "".join(t.text or "" for t in run.iterfind("{*}t"))
+        style = run.find("{*}rPr/{*}vertAlign")
+        if style is not None and style.get("val") == "superscript" and raised(text) != text:
+            text, found = raised(text), True
+        parts.append(text)
+    return "".join(parts) if found else None

@@ -10,12 +10,15 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 
 from ingestion.errors import IngestError
 from ingestion.normalise.codelists import load_code_lists
@@ -163,3 +166,160 @@ def test_a_key_that_the_source_file_requires_refuses_its_row() -> None:
     records = read(answer.encode(), source)
     assert by_province(records) == {QOM: 6.0}
     assert faults(records) == [("row", "missing-key", None)]
+
+
+# ------------------------------------------------------------------------------ cells
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def surgery(data: bytes, changes: dict[str, str], **more: str) -> bytes:
+    """A workbook with texts of its only sheet replaced, and further parts (`/` is `__`)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            for before, after in changes.items() if name == SHEET else ():
+                assert text.count(before.encode()) == 1, f"'{before}' is not once in the sheet"
+                text = text.replace(before.encode(), after.encode())
+            new.writestr(name, text)
+        for name, content in more.items():
+            new.writestr(name.replace("__", "/") + ".xml", content)
+    return buffer.getvalue()
+
+
+def test_N12_the_mark_of_a_footnote_is_not_a_digit_of_a_workbooks_number() -> None:
+    raised = '<rPr><vertAlign val="superscript"/></rPr>'
+    texts = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        f"<si><t>13</t></si><si><r><t>12</t></r><r>{raised}<t>1</t></r></si></sst>"
+    )
+    rows: Rows = [["استان", "مقدار"], ["تهران", "a"], ["البرز", "b"], ["قم", 14]]
+    cells = {
+        '<c r="B2" t="inlineStr"><is><t>a</t></is></c>': '<c r="B2" t="s"><v>1</v></c>',
+        '<c r="B3" t="inlineStr"><is><t>b</t></is></c>': '<c r="B3" t="s"><v>0</v></c>',
+    }
+    records = values(surgery(workbook(rows), cells, xl__sharedStrings=texts))
+    assert by_province(records) == {TEHRAN: None, ALBORZ: 13.0, QOM: 14.0}
+    assert faults(records) == [("cell", "not-a-number", "12¹")]
+
+
+def test_N12_footnotes_of_rich_cells_and_of_pages_are_told_apart_too() -> None:
+    raised = InlineFont(vertAlign="superscript")
+    rich = CellRichText("۱۲", TextBlock(raised, "۱"))
+    records = values(workbook([["استان", "مقدار"], ["تهران", rich], ["البرز", 13]]))
+    assert faults(records) == [("cell", "not-a-number", "۱۲¹")]
+    page = (
+        "<html><body><table><tr><th>استان<sup>*</sup></th><th>مقدار</th></tr>"
+        "<tr><td>تهران</td><td>12<sup>1</sup></td></tr>"
+        "<tr><td>البرز</td><td>13</td></tr></table>"
+    )
+    fields = {**VALUES, "province": {"headers": ["استان*"]}}
+    records = read(page.encode(), spec("indicator_value", fields))
+    assert by_province(records) == {TEHRAN: None, ALBORZ: 13.0}
+    assert faults(records) == [("cell", "not-a-number", "12¹")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12*", "۱۲(۱)", "12 [1]", "۴۵ (برآورد)", "~45", "حدود ۴۵", "45+", ">45", "۱۰ تا ۱۲", "4-5",
+     "۱۲ مورد", "نامعلوم (۱۲)", "1/234", "12 345", "1.2.3", "۱۲٬۳۴", "--5", "1,23,456", "٪"],
+)  # fmt: skip
+def test_N12_N3_a_number_with_anything_beside_it_is_left_to_people(text: str) -> None:
+    records = values(workbook([["استان", "مقدار"], ["تهران", text], ["البرز", 13]]))
+    assert by_province(records) == {TEHRAN: None, ALBORZ: 13.0}
+    assert [f.raw_text for f in records.findings] == [text]
+
+
+def test_N6_N8_X12_numbers_kept_as_text_are_the_numbers() -> None:
+    texts = ["(1,234)", "1,234-", "\u200f−5", "( 5 )", "'45", "١٢٬٣٤٥", "۱٫۵", " 7 ", "1E+03"]
+    provinces = ["تهران", "البرز", "قم", "فارس", "یزد", "گیلان", "مازندران", "همدان", "سمنان"]
+
+    def as_text(sheet: Any) -> None:
+        for row in range(2, len(texts) + 2):
+            sheet.cell(row, 2).number_format = "@"
+            sheet.cell(row, 2).quotePrefix = True
+
+    rows: Rows = [["استان", "مقدار"], *map(list, zip(provinces, texts, strict=True))]
+    records = values(workbook(rows, as_text))
+    found = [None if v is None else float(v) for v in records.accepted["value"].to_list()]
+    assert found == [-1234, -1234, -5, -5, 45, 12345, 1.5, 7, 1000]
+
+
+def test_X12_D4_dates_kept_as_text_or_as_numbers_are_jalali_days() -> None:
+    texts: list[Any] = ["1405/08/23", "۱۴۰۵-۸-۲۳", 14050823, "۲۳ آبان ماه ۱۴۰۵", "1405.8.23"]
+    rows = [HEAD] + [[f"P{i:02}", text, 50, 40] for i, text in enumerate(texts, 1)]
+    records = read(workbook(rows), spec("progress", PROGRESS))
+    assert records.accepted["period_start"].to_list() == [dt.date(2026, 11, 14)] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [46340, 1405, 140508, "05/08/23", "هفته ۳۵", "1405/08/16 الی 1405/08/22", "2026-W46",
+     "1404/12/30", "1405/07/31", "۳۰/۱۲/۱۴۰۴", "1448/06/04", "0", "1900-01-00", "آبان"],
+)  # fmt: skip
+def test_D1_D2_D3_D8_D9_D23_weeks_that_are_no_day_for_certain_refuse_their_row(text: Any) -> None:
+    records = read(workbook([HEAD, ["P01", text, 50, 40]]), spec("progress", PROGRESS))
+    assert records.accepted.height == 0
+    assert [(f.scope, f.field) for f in records.findings] == [("row", "period")]
+
+
+def test_D1_a_month_typed_as_a_number_loses_its_zero() -> None:
+    fields = {**VALUES, "period": {"headers": ["ماه"], "period_kind": "jalali_month"}}
+    rows: Rows = [["استان", "ماه", "مقدار"], ["تهران", 1405.1, 5], ["البرز", 1405.02, 6]]
+    records = read(workbook(rows), spec("indicator_value", fields))
+    assert by_province(records) == {ALBORZ: 6.0}
+    assert [(f.reason_code, f.raw_text) for f in records.findings] == [("ambiguous-date", "1405.1")]
+
+
+def test_N4_a_format_may_show_a_percentage_that_the_column_does_not_hold() -> None:
+    def percent(sheet: Any) -> None:
+        sheet["C2"].number_format = "0%"
+        sheet["C3"].number_format = '0"%"'
+        sheet["D2"].number_format = "[Red]0.0%;-0.0%"
+
+    rows: Rows = [HEAD, ["P01", WEEK, 0.455, 0.4], ["P02", WEEK, 45, "۴۱٪"], ["P03", WEEK, 46, 42]]
+    records = read(workbook(rows, percent), spec("progress", PROGRESS))
+    assert [float(v) for v in records.accepted["planned_pct"]] == [45.5, 45, 46]
+    assert [float(v) for v in records.accepted["actual_pct"]] == [40, 41, 42]
+    # a plain number that is shown as a percentage is neither
+    shown = workbook(
+        [["استان", "مقدار"], ["تهران", 0.45]], lambda s: s["B2"].__setattr__("number_format", "0%")
+    )
+    assert faults(values(shown)) == [("cell", "unexpected-percent-sign", "0.45")]
+
+
+def test_N13_X5_what_a_formula_never_gave_is_not_blank_and_not_zero() -> None:
+    rows: Rows = [["استان", "مقدار"], ["تهران", "=1+1"], ["البرز", "#DIV/0!"], ["قم", "#####"]]
+    records = values(workbook(rows))
+    assert by_province(records) == {TEHRAN: None, ALBORZ: None, QOM: None}
+    assert [f.reason_code for f in records.findings] == [
+        "formula-without-value",
+        "error-value",
+        "error-value",
+    ]
+
+
+def test_N2_a_date_made_of_a_fraction_by_the_sheet_is_no_number() -> None:
+    rows: Rows = [["استان", "مقدار"], ["تهران", dt.date(2026, 4, 5)], ["البرز", dt.time(4, 5)]]
+    records = values(workbook([*rows, ["قم", True]]))
+    assert by_province(records) == {TEHRAN: None, ALBORZ: None, QOM: None}
+    assert {f.reason_code for f in records.findings} == {"not-a-number"}
+
+
+def linked(formula: str) -> bytes:
+    data = workbook([["استان", "مقدار"], ["تهران", 12], ["البرز", 13]])
+    change = {"<v>12</v>": f"<f>{formula}</f><v>12</v>"}
+    return surgery(data, change, xl__externalLinks__externalLink1="<externalLink/>")
+
+
+def test_X6_a_value_taken_from_another_workbook_is_pointed_out() -> None:
+    records = values(linked("[1]Sheet1!A1*2"))
+    assert by_province(records) == {TEHRAN: 12.0, ALBORZ: 13.0}
+    (finding,) = records.findings
+    assert (finding.scope, finding.reason_code, finding.locator, finding.raw_text) == (
+        *("file", "external-link", "گزارش!B2", "=[1]Sheet1!A1*2"),
+    )
+    assert values(linked("SUM(A1:A1)+12")).findings == []

@@ -63,8 +63,6 @@ class Grid:
     unvalued_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
     # formulas that take their value from another workbook, where the file tells
     external_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
-    # formulas that take their value from another workbook, where the file tells
-    external_formulas: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

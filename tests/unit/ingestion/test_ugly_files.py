@@ -323,3 +323,85 @@ def test_X6_a_value_taken_from_another_workbook_is_pointed_out() -> None:
         *("file", "external-link", "گزارش!B2", "=[1]Sheet1!A1*2"),
     )
     assert values(linked("SUM(A1:A1)+12")).findings == []
+
+
+# ------------------------------------------------------------------------------ duties
+
+EVENTS: dict[str, Any] = {
+    "period": {"headers": ["تاریخ گزارش"], "calendar": "jalali", "period_kind": "date"},
+    "obligation": {"headers": ["تکلیف"]},
+    "event_date": {"headers": ["تاریخ"], "calendar": "jalali"},
+    "status": {"headers": ["وضعیت"]},
+    "anchor_event": {"headers": ["مبنا"]},
+    "anchor_date": {"headers": ["تاریخ مبنا"], "calendar": "jalali"},
+    "extended_to": {"headers": ["تمدید تا"], "calendar": "jalali"},
+}
+EVENT_HEAD = [field["headers"][0] for field in EVENTS.values()]
+
+
+def events(*rows: list[Any]) -> Records:
+    body = [[WEEK, *row] for row in rows]
+    return read(workbook([EVENT_HEAD, *body]), spec("obligation_event", EVENTS))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["پیش از شهریور ۱۴۰۵", "تا پایان سال ۱۴۰۵", "در شهریور ۱۴۰۵", "before September 2026",
+     "in May 2026", "ظرف ۶ ماه", "فوراً", "به زودی", "به‌تدریج", "immediately", "مهر ۱۴۰۵"],
+)  # fmt: skip
+def test_D17_D18_words_for_a_deadline_are_never_made_a_day(words: str) -> None:
+    records = events(["A2", "1405/08/01", "in_progress", None, None, words])
+    assert records.accepted["extended_to"].to_list() == [None]
+    assert [(f.scope, f.field, f.raw_text) for f in records.findings] == [
+        ("cell", "extended_to", words)
+    ]
+
+
+def test_D20_acts_that_a_deadline_may_count_from_are_kept_apart_and_never_made_up() -> None:
+    records = events(
+        ["A2", "1401/01/15", "approved", "session", "1401/01/10", None],
+        ["A2", "1401/01/27", "notified", "notification", "1401/01/27", None],
+        ["A6", "1401/02/01", "notified", "notification", None, None],
+    )
+    found = records.accepted.select("obligation_code", "anchor_event", "anchor_on").rows()
+    assert found == [
+        ("A2", "session", dt.date(2022, 3, 30)),
+        ("A2", "notification", dt.date(2022, 4, 16)),
+        ("A6", "notification", None),
+    ]
+
+
+def test_D21_an_extension_is_an_event_of_its_own_beside_the_earlier_ones() -> None:
+    records = events(
+        ["A2", "1405/05/01", "extended", None, None, "1405/07/30"],
+        ["A2", "1405/07/01", "extended", None, None, "1405/09/30"],
+    )
+    assert records.accepted["extended_to"].to_list() == [
+        dt.date(2026, 10, 22),
+        dt.date(2026, 12, 21),
+    ]
+    assert records.accepted["record_key"].n_unique() == 2
+
+
+def test_D9_D8_a_day_that_the_calendar_has_not_is_not_the_next_one() -> None:
+    records = events(["A2", "1404/12/30", "done", None, None, None])
+    assert (records.accepted.height, [f.reason_code for f in records.findings]) == (
+        *(0, ["invalid-date"]),
+    )
+
+
+def test_P11_D22_timestamps_without_a_zone_are_tehrans_under_both_offsets() -> None:
+    fields = {**PROGRESS, "reported_at": {"headers": ["زمان"]}}
+    rows = [
+        ["P01", "1401/06/26", 50, 40, "2022-09-21 22:30"],  # still +04:30
+        ["P02", "1401/07/09", 50, 40, "2022-10-01 00:30"],  # +03:30 for good
+        ["P03", "1401/06/26", 50, 40, "2022-09-21 23:30"],  # an hour that came twice
+    ]
+    records = read(workbook([[*HEAD, "زمان"], *rows]), spec("progress", fields))
+    first, second, twice = records.accepted["reported_at"].to_list()
+    assert (first, second, twice) == (
+        dt.datetime(2022, 9, 21, 18, tzinfo=dt.UTC),
+        dt.datetime(2022, 9, 30, 21, tzinfo=dt.UTC),
+        None,
+    )
+    assert [f.reason_code for f in records.findings] == ["ambiguous-time"]

@@ -22,13 +22,17 @@ MART_SCHEMA: Final = "build"
 
 @dataclass(frozen=True, slots=True)
 class Mart:
-    """A published model. `columns`: name -> description; `partition_by` a date column or None."""
+    """A published model. `columns`: name -> description; `partition_by` a date column or None.
+
+    `is_restricted` (`meta: {restricted: true}`): no view of it is made, `restricted.open` shows it.
+    """
 
     name: str
     grain: tuple[str, ...]
     partition_by: str | None
     description: str
     columns: dict[str, str]
+    is_restricted: bool = False
 
 
 def read_marts(manifest: Path) -> list[Mart]:
@@ -56,6 +60,7 @@ def read_marts(manifest: Path) -> list[Mart]:
                     name: _sentence(column.get("description", ""))
                     for name, column in node.get("columns", {}).items()
                 },
+                is_restricted=meta.get("restricted") is True,
             )
         )
     if without:
@@ -83,17 +88,17 @@ def read_relations(manifest: Path) -> set[str]:
 def register(connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
     """Write the marts to `ops.mart`; those that are not among them count as retired.
 
-    Raises RefusedError when there are none, or when a grain differs from what is published: the
-    key of history can't change.
+    Raises RefusedError when there are none, or when a grain differs from what is published (the
+    key of history can't change), or when a published mart becomes restricted or open.
     """
     if not marts:
         raise RefusedError(
             "the warehouse declares no mart", "dbt_project/models/marts", "see dbt's manifest"
         )
     known = {
-        name: (tuple(grain), partition)
-        for name, grain, partition in connection.execute(
-            "select mart, grain, partition_by from ops.mart"
+        name: (tuple(grain), is_restricted)
+        for name, grain, is_restricted in connection.execute(
+            "select mart, grain, is_restricted from ops.mart"
             " where to_regclass(format('history.%I', mart)) is not null"
         )
     }
@@ -105,11 +110,19 @@ def register(connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
                 "dbt_project/models/marts",
                 "a mart of another grain is another mart: give it a new name",
             )
+        if mart.name in known and known[mart.name][1] != mart.is_restricted:
+            raise RefusedError(
+                f"mart {mart.name} is published, and now it is "
+                f"{'restricted' if mart.is_restricted else 'no longer restricted'}",
+                "dbt_project/models/marts, meta.restricted",
+                "publish it under a new name: who has read the old one has read it",
+            )
         connection.execute(
-            "insert into ops.mart (mart, grain, partition_by, description, columns)"
-            " values (%s, %s, %s, %s, %s) on conflict (mart) do update set grain = excluded.grain,"
-            " partition_by = excluded.partition_by, description = excluded.description,"
-            " columns = excluded.columns, is_retired = false,"
+            "insert into ops.mart (mart, grain, partition_by, description, columns, is_restricted)"
+            " values (%s, %s, %s, %s, %s, %s) on conflict (mart) do update set"
+            " grain = excluded.grain, partition_by = excluded.partition_by, description = excluded.description,"
+            " columns = excluded.columns, is_restricted = excluded.is_restricted,"
+            " is_retired = false,"
             " registered_at = excluded.registered_at",
             [
                 mart.name,
@@ -117,6 +130,7 @@ def register(connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
                 mart.partition_by,
                 mart.description,
                 json.dumps(mart.columns, ensure_ascii=False),
+                mart.is_restricted,
             ],
         )
     connection.execute(

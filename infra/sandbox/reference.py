@@ -7,14 +7,13 @@ bands). Nothing here knows the pipeline: only the files are shared.
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from infra.errors import RefusedError
 from infra.sandbox.calendar import Calendar
+from infra.sandbox.seeds import seed_date, seed_decimal, seed_flag, seed_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +110,21 @@ def load_reference(folder: Path) -> Reference:
             row["province_code"],
             row["name_fa"],
             row["region_no"],
-            _date(row["valid_from"]),
-            _date(row["valid_to"]),
+            seed_date(row["valid_from"]),
+            seed_date(row["valid_to"]),
         )
-        for row in _rows(folder, "province")
+        for row in seed_rows(folder, "province")
     }
     projects = {
         row["project_code"]: Project(
-            row["project_code"], row["name_fa"], _flag(row["is_named"]), Decimal(row["weight"])
+            row["project_code"], row["name_fa"], seed_flag(row["is_named"]), Decimal(row["weight"])
         )
-        for row in _rows(folder, "project")
+        for row in seed_rows(folder, "project")
     }
     shares: dict[str, list[Share]] = {}
-    for row in _rows(folder, "project_agency"):
+    for row in seed_rows(folder, "project_agency"):
         shares.setdefault(row["project_code"], []).append(
-            Share(row["agency_code"], _flag(row["is_lead"]), Decimal(row["allocation_weight"]))
+            Share(row["agency_code"], seed_flag(row["is_lead"]), Decimal(row["allocation_weight"]))
         )
     indicators = {
         row["indicator_code"]: Indicator(
@@ -135,57 +134,32 @@ def load_reference(folder: Path) -> Reference:
             row["direction"],
             int(row["min_n_rank"]),
         )
-        for row in _rows(folder, "indicator")
+        for row in seed_rows(folder, "indicator")
     }
-    bands = sorted(_rows(folder, "status_band"), key=lambda row: int(row["sort_no"]))
+    bands = sorted(seed_rows(folder, "status_band"), key=lambda row: int(row["sort_no"]))
     newest = max((int(row["band_version"]) for row in bands), default=0)
     return Reference(
         calendar=Calendar.from_years(
             (int(row["jalali_year"]), dt.date.fromisoformat(row["first_day_on"]))
-            for row in _rows(folder, "official_leap_year")
+            for row in seed_rows(folder, "official_leap_year")
         ),
         provinces=provinces,
         projects=projects,
         bridge={project: tuple(found) for project, found in shares.items()},
         indicators=indicators,
-        agencies={row["agency_code"]: row["name_fa"] for row in _rows(folder, "agency")},
+        agencies={row["agency_code"]: row["name_fa"] for row in seed_rows(folder, "agency")},
         bands=tuple(
             Band(
                 row["status_band"],
-                _decimal(row["variance_from_pct"]),
-                _decimal(row["variance_below_pct"]),
-                _decimal(row["actual_from_pct"]),
+                seed_decimal(row["variance_from_pct"]),
+                seed_decimal(row["variance_below_pct"]),
+                seed_decimal(row["actual_from_pct"]),
             )
             for row in bands
             if int(row["band_version"]) == newest
         ),
         metrics={
-            row["metric_code"]: Metric(row["metric_code"], row["unit"], _decimal(row["target"]))
-            for row in _rows(folder, "metric")
+            row["metric_code"]: Metric(row["metric_code"], row["unit"], seed_decimal(row["target"]))
+            for row in seed_rows(folder, "metric")
         },
     )
-
-
-def _rows(folder: Path, name: str) -> list[dict[str, str]]:
-    path = folder / f"{name}.csv"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            return list(csv.DictReader(lines))
-    except OSError as error:
-        raise RefusedError(
-            f"reference data cannot be read: {error.strerror or error}",
-            str(path),
-            "restore the file from the repository",
-        ) from error
-
-
-def _date(text: str) -> dt.date | None:
-    return dt.date.fromisoformat(text) if text else None
-
-
-def _decimal(text: str) -> Decimal | None:
-    return Decimal(text) if text else None
-
-
-def _flag(text: str) -> bool:
-    return text.strip().lower() == "true"

@@ -8,6 +8,7 @@ a source file can't drift from what is served. Agency 7 writes like agency 1, an
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,14 +16,39 @@ from typing import Any, Literal
 
 from infra.sandbox.calendar import MONTHS_FA, Calendar
 from infra.sandbox.reference import Reference
-from infra.sandbox.world import Row, Value
+from infra.sandbox.rows import Row, Value
 
 Digits = Literal["latin", "persian", "arabic"]
 PagingStyle = Literal["page", "offset", "cursor", "link", "none"]
 
-_PERCENT_FIELDS = ("planned_pct", "actual_pct")
-_DATE_FIELDS = ("effective_from",)
-_BOOLEAN_FIELDS = ("has_output",)
+_PERCENT_FIELDS = ("planned_pct", "actual_pct", "percent")
+_DATE_FIELDS = (
+    "effective_from",
+    "event_date",
+    "anchor_date",
+    "extended_to",
+    "held_on",
+    "due_period",
+    "minuted_at",
+    "rated_on",
+)
+_INSTANT_FIELDS = ("opened_at", "due_at", "closed_at")
+_MONEY_FIELDS = ("allocated", "released", "spent")
+_SERVICE_FLAGS = (
+    "is_dedicated",
+    "is_high_use",
+    "on_agency_window",
+    "on_national_window",
+    "identity_card",
+    "reengineered",
+    "sso",
+    "once_only",
+)
+_BOOLEAN_FIELDS = ("has_output", *_SERVICE_FLAGS)
+_CODES = ("project", "province", "indicator", "agency")
+# where a record keeps what it is about, and the day that it happened on
+_SUBJECTS = ("obligation", "service", "ticket", "committee", "author")
+_DAYS = ("event_date", "held_on", "rated_on")
 _PERIOD_FIELD = "period"
 _DIGITS = {
     "latin": str.maketrans("", ""),
@@ -36,6 +62,54 @@ PROGRESS = (_PERIOD_FIELD, "project", "province", "planned_pct", "actual_pct", "
 BASELINE = (_PERIOD_FIELD, "project", "revision", "target", "effective_from", "reason")
 INDICATOR_TARGET = (_PERIOD_FIELD, "indicator", "province", "revision", "baseline", "target")
 INDICATOR = (_PERIOD_FIELD, "indicator", "province", "value", "unit")
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "progress": PROGRESS,
+    "indicator_value": INDICATOR,
+    "obligation_event": (
+        _PERIOD_FIELD,
+        "obligation",
+        "agency",
+        "event_date",
+        "status",
+        "percent",
+        "evidence",
+        "anchor_event",
+        "anchor_date",
+        "extended_to",
+    ),
+    "service_status": (
+        _PERIOD_FIELD,
+        "service",
+        "agency",
+        "service_title",
+        *_SERVICE_FLAGS,
+        "transactions_online",
+        "transactions_total",
+    ),
+    "ticket": (
+        _PERIOD_FIELD,
+        "ticket",
+        "project",
+        "obligation",
+        "agency",
+        "theme",
+        "severity",
+        *_INSTANT_FIELDS,
+        "title",
+    ),
+    "funding": (_PERIOD_FIELD, "agency", "project", *_MONEY_FIELDS),
+    "meeting": (_PERIOD_FIELD, "committee", "held_on", "due_period", "minuted_at", "decisions"),
+    "rating": (
+        _PERIOD_FIELD,
+        "project",
+        "agency",
+        "author",
+        "rated_on",
+        "scale",
+        "value",
+        "reason",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +170,23 @@ class Shape:
     def _cell(self, row: Row, name: str, reference: Reference) -> Any:
         if name == _PERIOD_FIELD:
             return self._period(row, reference.calendar)
-        if name in ("project", "province", "indicator"):
+        if name in _CODES:
             return self._code(name, getattr(row, name), reference)
+        if name in _SUBJECTS and name not in row.values:
+            return row.subject
+        if name in _DAYS and row.on is not None:
+            return self._day(row.on, reference.calendar)
         value: Value = row.revision if name == "revision" else row.values[name]
         if value is None:
             return None
         if isinstance(value, bool):
             return value if self.words is None else self.words[0 if value else 1]
+        if isinstance(value, dt.datetime):
+            return value.isoformat()
         if isinstance(value, dt.date):
             return self._day(value, reference.calendar)
+        if isinstance(value, str) and name == "decisions":
+            return json.loads(value)
         if isinstance(value, str):
             return value or None
         if name in _PERCENT_FIELDS and self.fraction:
@@ -124,6 +206,8 @@ class Shape:
             title = reference.projects[code].name_fa
         elif name == "province":
             title = reference.provinces[code].name_fa
+        elif name == "agency":
+            title = reference.agencies[code]
         else:
             title = reference.indicators[code].name_fa
         return title.translate(_ARABIC_LETTERS) if self.arabic_letters else title
@@ -163,6 +247,10 @@ class Shape:
                 entry["calendar"] = "jalali" if is_jalali else "gregorian"
             elif name in _DATE_FIELDS:
                 entry["calendar"] = self.calendar
+            elif name in _INSTANT_FIELDS:
+                entry["calendar"] = "gregorian"
+            elif name in _MONEY_FIELDS:
+                entry["unit"] = "rial"
             elif name in _PERCENT_FIELDS:
                 entry["percent_scale"] = "fraction" if self.fraction else "percent"
             elif name in _BOOLEAN_FIELDS and self.words is not None:
@@ -187,6 +275,18 @@ _ENGLISH = {
     "reason": "reason",
     "value": "value",
     "unit": "unit",
+    "agency": "agency_code",
+    "obligation": "obligation_code",
+    "event_date": "event_date",
+    "status": "status",
+    "percent": "percent",
+    "evidence": "evidence",
+    "anchor_event": "anchor_event",
+    "anchor_date": "anchor_date",
+    "extended_to": "extended_to",
+    "allocated": "allocated_rial",
+    "released": "released_rial",
+    "spent": "spent_rial",
 }
 _PERSIAN = {
     _PERIOD_FIELD: "تاریخ گزارش",
@@ -203,6 +303,19 @@ _PERSIAN = {
     "reason": "علت",
     "value": "مقدار",
     "unit": "واحد",
+    "agency": "کد دستگاه",
+    "service": "شناسه خدمت",
+    "service_title": "عنوان خدمت",
+    "is_dedicated": "اختصاصی",
+    "is_high_use": "پرکاربرد",
+    "on_agency_window": "پنجره واحد دستگاه",
+    "on_national_window": "پنجره ملی",
+    "identity_card": "شناسنامه خدمت",
+    "reengineered": "بازمهندسی",
+    "sso": "ورود یکپارچه",
+    "once_only": "استعلام یک‌باره",
+    "transactions_online": "تراکنش برخط",
+    "transactions_total": "کل تراکنش",
 }
 _NESTED = {
     _PERIOD_FIELD: "report.period",
@@ -219,6 +332,15 @@ _NESTED = {
     "reason": "plan.reason",
     "value": "figure.value",
     "unit": "figure.unit",
+    "agency": "subject.agency.code",
+    "ticket": "ticket.code",
+    "obligation": "subject.obligation.code",
+    "theme": "ticket.theme",
+    "severity": "ticket.severity",
+    "opened_at": "ticket.times.opened",
+    "due_at": "ticket.times.due",
+    "closed_at": "ticket.times.closed",
+    "title": "ticket.title",
 }
 _CAMEL = {
     _PERIOD_FIELD: "periodStart",
@@ -235,6 +357,10 @@ _CAMEL = {
     "reason": "revisionReason",
     "value": "value",
     "unit": "unit",
+    "agency": "agencyTitle",
+    "author": "ratedBy",
+    "rated_on": "ratedOn",
+    "scale": "scale",
 }
 _FRIDAY = {**_ENGLISH, _PERIOD_FIELD: "date"}
 _PINGLISH = {
@@ -245,6 +371,11 @@ _PINGLISH = {
     "planned_pct": "darsad_barnameh",
     "actual_pct": "darsad_vagheei",
     "has_output": "khorooji",
+    "committee": "code_komiteh",
+    "held_on": "tarikh_jalaseh",
+    "due_period": "mah_jalaseh",
+    "minuted_at": "tarikh_soratjalaseh",
+    "decisions": "mosavabat",
 }
 
 _SHAPES = (
@@ -312,17 +443,17 @@ def shape_of(agency: str) -> Shape:
 
 def fields_of(kind: str, dataset: str) -> tuple[str, ...]:
     """Return the fields that the dataset `name` of a kind sends."""
-    if kind == "progress":
-        return PROGRESS
-    if kind == "indicator_value":
-        return INDICATOR
-    return BASELINE if dataset == "targets" else INDICATOR_TARGET
+    if kind == "target":
+        return BASELINE if dataset == "targets" else INDICATOR_TARGET
+    return _FIELDS[kind]
 
 
 def period_kind_of(kind: str, agency: str, dataset: str) -> str:
     """Return the period kind of what a simulated agency's dataset sends."""
-    if kind == "progress":
+    if kind in ("progress", "service_status"):
         return "week"
-    if dataset == "targets":
+    if kind in ("obligation_event", "ticket", "meeting", "rating") or dataset == "targets":
         return "date"
+    if kind == "funding":
+        return "jalali_month"
     return "jalali_year" if agency == "sim_a03" else "jalali_month"

@@ -12,15 +12,28 @@ from typing import Any
 import yaml
 
 from infra.sandbox.pages import PAGE_SIZE
+from infra.sandbox.rows import Dataset
 from infra.sandbox.shapes import Shape, fields_of, period_kind_of, shape_of
-from infra.sandbox.workbook import FALSE_WORD, INDICATOR_TITLES, PROGRESS_GROUP, TRUE_WORD
-from infra.sandbox.world import Dataset
+from infra.sandbox.workbook import (
+    FALSE_WORD,
+    FUNDING_TITLES,
+    INDICATOR_TITLES,
+    OBLIGATION_TITLES,
+    PROGRESS_GROUP,
+    TRUE_WORD,
+)
 
 _TITLES = {
     "progress": ("Weekly project progress", "پیشرفت هفتگی پروژه‌ها"),
     "targets": ("Baselines of the projects it leads", "برنامه مبنای پروژه‌های تحت راهبری"),
     "indicators": ("Indicators", "شاخص‌ها"),
     "indicator_targets": ("Targets of indicators", "اهداف کمی شاخص‌ها"),
+    "obligations": ("Obligations and their events", "تکالیف و رویدادهای آن‌ها"),
+    "services": ("Service inventory", "فهرست خدمات"),
+    "tickets": ("Obstacles", "موانع و درخواست‌ها"),
+    "ratings": ("Observers' ratings", "ارزیابی ناظران"),
+    "funding": ("Funding", "تأمین مالی"),
+    "meetings": ("Committee meetings", "جلسات کارگروه‌ها"),
 }
 
 
@@ -144,6 +157,14 @@ def _workbooks(dataset: Dataset) -> tuple[list[str], dict[str, Any], dict[str, A
             "text beside numbers, a total row, notes at the foot.",
         ]
         return remarks, connector, _progress_layout()
+    if dataset.kind == "obligation_event":
+        remarks = ["Right-to-left workbook, one row an event; Jalali dates in Persian digits."]
+        return remarks, connector, _obligation_layout()
+    if dataset.kind == "funding":
+        remarks = [
+            "Right-to-left workbook in million rial, one row a month and a total row.",
+        ]
+        return remarks, connector, _funding_layout()
     remarks = [
         "Right-to-left workbook, one row an indicator and month; the province is the sender's.",
     ]
@@ -159,6 +180,32 @@ def _workbooks(dataset: Dataset) -> tuple[list[str], dict[str, Any], dict[str, A
         }
     }
     return remarks, connector, layout
+
+
+def _obligation_layout() -> dict[str, Any]:
+    _, obligation, event_date, status, percent, evidence = OBLIGATION_TITLES
+    return {
+        "fields": {
+            # one column says both: the day of the event is the record's period
+            "period": {"headers": [event_date], "period_kind": "date", "calendar": "jalali"},
+            "event_date": {"headers": [event_date], "calendar": "jalali"},
+            "obligation": {"headers": [obligation]},
+            "status": {"headers": [status]},
+            "percent": {"headers": [percent], "percent_scale": "percent"},
+            "evidence": {"headers": [evidence]},
+        }
+    }
+
+
+def _funding_layout() -> dict[str, Any]:
+    _, province, month, *sums = FUNDING_TITLES
+    fields: dict[str, Any] = {
+        "province": {"headers": [province]},
+        "period": {"headers": [month], "period_kind": "jalali_month", "calendar": "jalali"},
+    }
+    for name, title in zip(("allocated", "released", "spent"), sums, strict=True):
+        fields[name] = {"headers": [title], "unit": "میلیون ریال"}
+    return {"total_words": ["جمع کل"], "fields": fields}
 
 
 def _progress_layout() -> dict[str, Any]:

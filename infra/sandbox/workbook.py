@@ -12,7 +12,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font
@@ -20,10 +20,11 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from infra.sandbox.calendar import MONTHS_FA
 from infra.sandbox.reference import Reference
-from infra.sandbox.world import Dataset, Row, WorkbookFile
+from infra.sandbox.rows import Dataset, Row, WorkbookFile
 
 _PERSIAN = str.maketrans("0123456789.", "۰۱۲۳۴۵۶۷۸۹٫")
 _ARABIC_LETTERS = str.maketrans("یک", "يك")
+_MILLION = 1_000_000
 _STAMP = (2026, 1, 1, 0, 0, 0)
 _CREATED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -41,6 +42,8 @@ PROGRESS_TITLES = (
 )
 _GROUP_AT = 5
 INDICATOR_TITLES = ("ردیف", "شاخص", "ماه گزارش", "مقدار", "صورت کسر", "مخرج کسر", "واحد")
+OBLIGATION_TITLES = ("ردیف", "کد تکلیف", "تاریخ رویداد", "وضعیت", "درصد پیشرفت", "مستندات")
+FUNDING_TITLES = ("ردیف", "استان", "ماه", "تخصیص (میلیون ریال)", "پرداخت", "هزینه‌کرد")
 TRUE_WORD, FALSE_WORD = "دارد", "ندارد"
 
 
@@ -52,10 +55,7 @@ def render(dataset: Dataset, file: WorkbookFile, reference: Reference) -> bytes:
     sheet = book.create_sheet()
     del book[book.sheetnames[0]]
     sheet.sheet_view.rightToLeft = True
-    write: Callable[[Worksheet, Dataset, WorkbookFile, Reference], None] = (
-        _write_progress if dataset.kind == "progress" else _write_indicators
-    )
-    write(sheet, dataset, file, reference)
+    _WRITERS[dataset.kind](sheet, dataset, file, reference)
     out = io.BytesIO()
     book.save(out)
     return _without_clock(out.getvalue())
@@ -124,6 +124,64 @@ def _write_indicators(
         ]
         _fill(sheet, 3 + number, cells)
     _banner(sheet, len(file.rows) + 5, width, "یادداشت: ارقام نهایی نیست")
+
+
+def _write_obligations(
+    sheet: Worksheet, dataset: Dataset, file: WorkbookFile, reference: Reference
+) -> None:
+    sheet.title = "تکالیف"
+    province = reference.provinces[dataset.province].name_fa
+    width = len(OBLIGATION_TITLES)
+    _banner(sheet, 1, width, f"وضعیت تکالیف استان {province} (شبیه‌سازی)")
+    for column, title in enumerate(OBLIGATION_TITLES, start=1):
+        sheet.cell(3, column, title).font = Font(bold=True)
+    for number, row in enumerate(file.rows, start=1):
+        cells: list[Any] = [
+            number,
+            f" {row.subject}" if number % 3 == 0 else row.subject,
+            _day(row.period_start, reference),
+            row.values["status"],
+            _figure(row, "percent", as_text=number % 2 == 0),
+            row.values["evidence"],
+        ]
+        _fill(sheet, 3 + number, cells)
+
+
+def _write_funding(
+    sheet: Worksheet, dataset: Dataset, file: WorkbookFile, reference: Reference
+) -> None:
+    sheet.title = "اعتبارات"
+    province = reference.provinces[dataset.province].name_fa
+    width = len(FUNDING_TITLES)
+    _banner(sheet, 1, width, f"اعتبارات استان {province} (شبیه‌سازی)")
+    for column, title in enumerate(FUNDING_TITLES, start=1):
+        sheet.cell(3, column, title).font = Font(bold=True)
+    names = ("allocated", "released", "spent")
+    for number, row in enumerate(file.rows, start=1):
+        year, month, _ = reference.calendar.to_jalali(row.period_start)
+        sums = [Decimal(str(row.values[name])) / _MILLION for name in names]
+        cells: list[Any] = [
+            number,
+            _title(province, number),
+            f"{MONTHS_FA[month - 1]} {year}".translate(_PERSIAN),
+            format(sums[0], "f").translate(_PERSIAN),
+            _number(sums[1]),
+            _number(sums[2]),
+        ]
+        _fill(sheet, 3 + number, cells)
+    totals = [
+        _number(sum((Decimal(str(row.values[name])) for row in file.rows), Decimal(0)) / _MILLION)
+        for name in names
+    ]
+    _fill(sheet, 4 + len(file.rows), [None, "جمع کل", None, *totals])
+
+
+_WRITERS: Final[dict[str, Callable[[Worksheet, Dataset, WorkbookFile, Reference], None]]] = {
+    "progress": _write_progress,
+    "indicator_value": _write_indicators,
+    "obligation_event": _write_obligations,
+    "funding": _write_funding,
+}
 
 
 def _banner(sheet: Worksheet, row: int, width: int, text: str) -> None:

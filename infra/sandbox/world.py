@@ -13,7 +13,7 @@ describes any real agency. See it: `payesh sandbox status`, `payesh sandbox trut
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -22,9 +22,9 @@ from random import Random
 
 from infra.errors import RefusedError
 from infra.sandbox.calendar import WEEK, week_start
+from infra.sandbox.duties import DUTIES, duties_of
 from infra.sandbox.reference import Reference
-
-Value = Decimal | int | bool | str | dt.date | None
+from infra.sandbox.rows import Dataset, Row, Ugly, Value, Version, WorkbookFile, directorate
 
 MAX_AGENCIES = 25
 MAX_PROVINCES = 31
@@ -34,6 +34,7 @@ MAX_WEEKS = 260
 _FIRST_PROVINCES = ("IR-02", "IR-05", "IR-08", "IR-10")
 _SLICE_PROJECTS = 5
 _MONTHLY = ("sim_i01", "sim_i02", "sim_i04", "sim_i06")
+_DIGITAL_ECONOMY = ("sim_i_dig", "sim_i_gdp")
 _FULL = 10_000
 
 
@@ -68,80 +69,6 @@ class WorldParams:
     @property
     def first_week(self) -> dt.date:
         return self.opened_on - (self.weeks - 1) * WEEK
-
-
-@dataclass(frozen=True, slots=True)
-class Ugly:
-    """A cell spoilt on purpose: its text in the file, and whether it costs the cell or the row."""
-
-    field: str
-    text: str
-    scope: str = "cell"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record as an agency means it. `values` holds the kind's fields beyond the key."""
-
-    kind: str
-    period_kind: str
-    period_start: dt.date
-    values: Mapping[str, Value]
-    project: str = ""
-    agency: str = ""
-    province: str = ""
-    indicator: str = ""
-    revision: int = 0
-    ugly: tuple[Ugly, ...] = ()
-
-    @property
-    def key(self) -> tuple[str, dt.date, str, str, str, str, int]:
-        """Whatever makes two rows of one source versions of the same record."""
-        return (
-            self.period_kind,
-            self.period_start,
-            self.project,
-            self.agency,
-            self.province,
-            self.indicator,
-            self.revision,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A row and the Saturday of the first night on which its source shows it."""
-
-    row: Row
-    visible_from: dt.date
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """One source of the nation: who reports what, how, and what is owed when."""
-
-    source: str
-    kind: str
-    agency: str
-    medium: str
-    cadence: str
-    province: str = ""
-    owed_from: dt.date | None = None
-    due_hours: int | None = None
-    grace_hours: int = 0
-
-    @property
-    def name(self) -> str:
-        return self.source.split("__", 1)[1]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkbookFile:
-    """A workbook in a province's drop folder: `rows` in the order of the sheet."""
-
-    name: str
-    week: dt.date
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -258,6 +185,7 @@ class World:
                     province=province,
                 )
             )
+        found.extend(duties_of(self))
         return tuple(found)
 
     def dataset(self, source: str) -> Dataset:
@@ -278,7 +206,12 @@ class World:
         if cached is not None:
             return cached
         dataset = self.dataset(source)
-        if dataset.medium == "workbook" and dataset.kind == "progress":
+        tell = DUTIES.get((dataset.kind, dataset.medium))
+        if tell is not None:
+            # the first workbook holds the whole backlog, whenever it is asked for
+            until_at_least = max(until, self.params.opened_on)
+            made = tell(self, dataset, until_at_least if dataset.medium == "workbook" else until)
+        elif dataset.medium == "workbook" and dataset.kind == "progress":
             made = self._province_progress(dataset, until)
         elif dataset.medium == "workbook":
             made = self._province_indicators(dataset, until)
@@ -344,7 +277,7 @@ class World:
         return plan
 
     def _draw_plan(self, project: str) -> Plan:
-        draw = self._random("plan", project)
+        draw = self.draw("plan", project)
         calendar, weeks = self.reference.calendar, self.params.weeks
         months = draw.randint(9, 15) + weeks * 7 // 30
         begin = -draw.randint(0, 3)
@@ -376,7 +309,8 @@ class World:
     def _week(self, index: int) -> dt.date:
         return self.params.first_week + index * WEEK
 
-    def _random(self, *names: object) -> Random:
+    def draw(self, *names: object) -> Random:
+        """Return the generator of the series that these names stand for."""
         text = "/".join(str(name) for name in (self.params.seed, *names))
         return Random(text)  # noqa: S311 - has to be repeatable, guards nothing
 
@@ -388,7 +322,7 @@ class World:
 
         Some projects have a fate that every seed shows; the others meet falls and pauses by chance.
         """
-        draw = self._random("actual", project)
+        draw = self.draw("actual", project)
         last = self.params.weeks - 1
         speed = draw.randint(72, 108)
         if project == "P16":
@@ -448,13 +382,13 @@ class World:
             return None
         if index <= last:
             return 0
-        return 1 if self._random("late", agency, week).random() < 0.05 else 0
+        return 1 if self.draw("late", agency, week).random() < 0.05 else 0
 
     def _national(self, agency: str, project: str, count: int) -> Iterator[Version]:
         is_lead = self.reference.lead(project) == agency
         last = self.params.weeks - 1
         series = self._actual(project, count)
-        draw = self._random("national", agency, project)
+        draw = self.draw("national", agency, project)
         for index in range(count):
             week = self._week(index)
             chance, wobble, size, wait = (
@@ -503,7 +437,7 @@ class World:
         self, reporter: str, project: str, province: str, count: int
     ) -> list[tuple[int, int]]:
         """Return (planned, actual) of a provincial slice as `reporter` sees it."""
-        draw = self._random("slice", reporter, project, province)
+        draw = self.draw("slice", reporter, project, province)
         speed = draw.randint(60, 110)
         found: list[tuple[int, int]] = []
         actual = 0
@@ -522,7 +456,7 @@ class World:
         named = [code for code, project in self.reference.projects.items() if project.is_named]
         fixed = [code for code in ("P01", "P02") if code in named]
         rest = sorted(set(named) - set(fixed))
-        chosen = self._random("slices of", province).sample(rest, _SLICE_PROJECTS - len(fixed))
+        chosen = self.draw("slices of", province).sample(rest, _SLICE_PROJECTS - len(fixed))
         return tuple(sorted([*fixed, *chosen]))
 
     def _province_progress(self, dataset: Dataset, until: dt.date) -> list[Version]:
@@ -543,7 +477,7 @@ class World:
         }
         found: list[Version] = []
         for project in projects:
-            draw = self._random("province", dataset.agency, project)
+            draw = self.draw("province", dataset.agency, project)
             series = self._slice_series(dataset.agency, project, dataset.province, count)
             for index, (planned, actual) in enumerate(series):
                 week = self._week(index)
@@ -594,11 +528,17 @@ class World:
                     found.append(Version(row, max(shown, first_week)))
         return found
 
-    def _months(self, until: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
-        """Yield each reported Jalali month and the Saturday of the week in which it ends."""
+    @property
+    def first_month(self) -> dt.date:
+        """First day of the first Jalali month that anybody reports on."""
         calendar = self.reference.calendar
         month = calendar.month_start(self.params.opened_on)
-        month = calendar.add_months(month, -max(4, self.params.weeks * 7 // 30 + 1))
+        return calendar.add_months(month, -max(4, self.params.weeks * 7 // 30 + 1))
+
+    def months(self, until: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
+        """Yield each reported Jalali month and the Saturday of the week in which it ends."""
+        calendar = self.reference.calendar
+        month = self.first_month
         while True:
             following = calendar.add_months(month, 1)
             ends_in = week_start(following - dt.timedelta(days=1))
@@ -610,9 +550,9 @@ class World:
     def _province_indicators(self, dataset: Dataset, until: dt.date) -> list[Version]:
         rank = self.provinces.index(dataset.province)
         opened_on = self.params.opened_on
-        months = list(self._months(max(until, opened_on)))
+        months = list(self.months(max(until, opened_on)))
         closed = [month for month, ends_in in months if ends_in <= opened_on]
-        draw = {code: self._random("month", dataset.province, code) for code in _MONTHLY}
+        draw = {code: self.draw("month", dataset.province, code) for code in _MONTHLY}
         found: list[Version] = []
         for month, ends_in in months:
             for code in _MONTHLY:
@@ -664,16 +604,18 @@ class World:
         found: list[Version] = []
         for number, (year, ends_in) in enumerate(self._years(until)):
             start = calendar.from_jalali(year, 1, 1)
-            for code in ("sim_i03", "sim_i05"):
+            for code in ("sim_i03", "sim_i05", *self._digital_economy()):
                 for province in self.reference.provinces.values():
                     if not province.exists_on(start):
                         continue
-                    draw = self._random("year", code, province.code, year)
+                    draw = self.draw("year", code, province.code, year)
                     count, hours = (
                         Decimal(draw.randint(0, 4_000)),
                         _scaled(draw.randint(25, 900), 1),
                     )
-                    value = count if code == "sim_i03" else hours
+                    value: Decimal | None = count if code == "sim_i03" else hours
+                    if code in _DIGITAL_ECONOMY:
+                        value = self._product(code, province.code, year)
                     if code == "sim_i03" and number == 0:
                         value = Decimal(0)
                     values: dict[str, Value] = {
@@ -693,15 +635,30 @@ class World:
                     found.append(Version(row, ends_in))
         return found
 
+    def _digital_economy(self) -> tuple[str, ...]:
+        """Return the indicators of the digital economy, as far as the reference data has them."""
+        return tuple(code for code in _DIGITAL_ECONOMY if code in self.reference.indicators)
+
+    def _product(self, code: str, province: str, year: int) -> Decimal | None:
+        """Return a province's product of the year in billion rial, whole or its digital part."""
+        draw = self.draw("product", province, year)
+        whole, share = draw.randint(90_000, 4_000_000), draw.randint(20, 140)
+        # one province has not told its digital part, another not its product (trap K11)
+        if (code, province) in (("sim_i_dig", "IR-10"), ("sim_i_gdp", "IR-12")) and year % 2:
+            return None
+        return Decimal(whole if code == "sim_i_gdp" else whole * share // 1000)
+
     def _indicator_targets(self, dataset: Dataset) -> list[Version]:
         first_week, opened_on = self.params.first_week, self.params.opened_on
         calendar = self.reference.calendar
         if dataset.agency == "sim_a03":
             start = calendar.from_jalali(calendar.to_jalali(opened_on)[0] - 2, 1, 1)
             years = [start, calendar.from_jalali(calendar.to_jalali(start)[0] + 1, 1, 1)]
+            aims = [("sim_i03", "3500"), *((c, "250000") for c in self._digital_economy())]
             return [
-                Version(_target("jalali_year", year, "sim_i03", "", 0, "0", "3500"), first_week)
+                Version(_target("jalali_year", year, code, "", 0, "0", aim), first_week)
                 for year in years
+                for code, aim in aims
             ]
         month = calendar.add_months(calendar.month_start(opened_on), -3)
         found: list[Version] = []
@@ -719,11 +676,6 @@ class World:
                 tighter = _target("jalali_month", at, "sim_i02", "", 1, "300000", "15000")
                 found.append(Version(tighter, opened_on + WEEK))
         return found
-
-
-def directorate(province: str) -> str:
-    """Return the simulated provincial directorate of a province code: IR-02 -> sim_p02."""
-    return f"sim_p{province.split('-')[1]}"
 
 
 def _s_curve(months: int) -> list[int]:
@@ -796,4 +748,4 @@ def _without_overtaken(versions: list[Version]) -> list[Version]:
 
 
 def _sheet_order(row: Row) -> tuple[dt.date, str, str, str]:
-    return (row.period_start, row.project, row.indicator, row.province)
+    return (row.period_start, row.project, row.indicator, row.subject)

@@ -19,9 +19,9 @@ from openpyxl import load_workbook
 
 from infra.errors import RefusedError
 from infra.sandbox.reference import Reference
+from infra.sandbox.rows import Row, Value
 from infra.sandbox.truth.model import SourceInfo
 from infra.sandbox.truth.numbers import rounded
-from infra.sandbox.world import Row, Value
 
 
 def read_given(

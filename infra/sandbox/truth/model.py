@@ -12,13 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from infra.sandbox.rows import Row, Value
 from infra.sandbox.truth.numbers import exact
-from infra.sandbox.world import Row, Value
 
 COMPULSORY = {
     "progress": ("planned_pct", "actual_pct"),
     "target": ("target",),
     "indicator_value": (),
+    "obligation_event": ("status",),
+    "service_status": ("is_dedicated", "on_agency_window"),
+    "ticket": ("opened_at",),
+    "funding": ("allocated", "released", "spent"),
+    "meeting": (),
+    "rating": ("value",),
 }
 
 
@@ -79,7 +85,13 @@ class Record:
 
     def day(self, name: str) -> dt.date | None:
         value = self.row.values.get(name)
-        return value if isinstance(value, dt.date) else None
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            return value
+        return None
+
+    def instant(self, name: str) -> dt.datetime | None:
+        value = self.row.values.get(name)
+        return value if isinstance(value, dt.datetime) else None
 
 
 @dataclass

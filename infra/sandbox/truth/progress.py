@@ -94,6 +94,17 @@ def baselines(ledger: Ledger) -> dict[str, list[Curve]]:
     return found
 
 
+def curve_in_force(curves: list[Curve], friday: dt.date) -> Curve | None:
+    """Return the newest revision that holds on `friday`; the first holds from the beginning."""
+    in_force = [
+        curve
+        for curve in curves
+        if curve.revision == 0
+        or (curve.effective_from is not None and curve.effective_from <= friday)
+    ]
+    return max(in_force, key=lambda curve: curve.revision, default=None)
+
+
 def band(reference: Reference, actual: Fraction | None, variance: Fraction | None) -> str:
     """Return the first status band that the figures fall into."""
     for found in reference.bands:
@@ -176,13 +187,7 @@ def _tell(
     record = agencies[min(agencies, key=precedence)] if agencies else None
     friday = week + _TO_FRIDAY
     original = curves[0] if curves else None
-    in_force = [
-        curve
-        for curve in curves
-        if curve.revision == 0
-        or (curve.effective_from is not None and curve.effective_from <= friday)
-    ]
-    current = max(in_force, key=lambda curve: curve.revision, default=None)
+    current = curve_in_force(curves, friday)
     planned = record.number("planned_pct") if record else None
     basis = "reported" if planned is not None else None
     if planned is None and current is not None:

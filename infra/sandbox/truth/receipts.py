@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from infra.sandbox.calendar import WEEK
 from infra.sandbox.pages import whole_answer
+from infra.sandbox.rows import Dataset
 from infra.sandbox.truth.model import Delivery, SourceInfo
-from infra.sandbox.world import Dataset, World
+from infra.sandbox.world import World
 
 if TYPE_CHECKING:
     import psycopg

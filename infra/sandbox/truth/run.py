@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.sandbox.calendar import WEEK, tehran_midnight
+from infra.sandbox.rules import has_rules, load_rules
 from infra.sandbox.truth import Delivery, marts
 from infra.sandbox.truth.given import read_given
 from infra.sandbox.truth.receipts import (
@@ -64,4 +65,7 @@ def truth_of(
             week += WEEK
         deliveries = nightly_deliveries(world, nights)
         deliveries.append(Delivery(GIVEN, nights[0].received_at, given_rows))
-    return Truth(marts(infos, deliveries, world.reference, as_of_week), len(deliveries), unknown)
+    folder = settings.reference_dir
+    rules = load_rules(folder) if has_rules(folder) else None
+    found = marts(infos, deliveries, world.reference, as_of_week, rules)
+    return Truth(found, len(deliveries), unknown)

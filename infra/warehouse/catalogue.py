@@ -120,7 +120,8 @@ def register(connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
         connection.execute(
             "insert into ops.mart (mart, grain, partition_by, description, columns, is_restricted)"
             " values (%s, %s, %s, %s, %s, %s) on conflict (mart) do update set"
-            " grain = excluded.grain, partition_by = excluded.partition_by, description = excluded.description,"
+            " grain = excluded.grain, partition_by = excluded.partition_by,"
+            " description = excluded.description,"
             " columns = excluded.columns, is_restricted = excluded.is_restricted,"
             " is_retired = false,"
             " registered_at = excluded.registered_at",

@@ -24,7 +24,7 @@ import psycopg
 from ingestion.connectors import Fetched, collect
 from ingestion.contracts import judge
 from ingestion.errors import IngestError, SnapshotError
-from ingestion.layouts import extract, layout_at
+from ingestion.layouts import extract, extract_best, layout_at
 from ingestion.load import (
     LoadError,
     LoadResult,
@@ -328,7 +328,10 @@ def _batches(receipt: Receipt, terms: Terms, ctx: Context) -> Iterator[Records]:
         (_name_of(part), int(part["bytes"]), snapshots.blocks(str(part["sha256"])))
         for part in receipt.parts
     )
-    layout = layout_at(terms.spec, receipt.received_at.astimezone(TEHRAN).date())
+    received_on = receipt.received_at.astimezone(TEHRAN).date()
+    layout = layout_at(terms.spec, received_on)
+    if sum(one.valid_from <= received_on for one in terms.spec.layouts) > 1:
+        raise NotInBatches  # which layout is the file's own, only the whole tells
     for rows in stream_json(parts, _records_at(terms.spec), Limits()):
         raw = extract(rows, layout, terms.spec)
         yield judge(raw, layout, terms.spec, ctx.code_lists, receipt.received_at)
@@ -358,9 +361,8 @@ def examine(
 
     Pure: no database, no network. Raises IngestError when the parts as a whole cannot be read.
     """
-    layout = layout_at(spec, received_at.astimezone(TEHRAN).date())
-    tables = read_parts(parts, limits or Limits(), _records_at(spec))
-    raw = extract(tables, layout, spec)
+    tables = read_parts(parts, limits or Limits(), _records_at(spec), spec.text)
+    layout, raw = extract_best(tables, spec, received_at.astimezone(TEHRAN).date())
     return raw, judge(raw, layout, spec, code_lists, received_at)
 
 

@@ -76,6 +76,8 @@ class ReadContext:
     code_lists: CodeLists
     default_period: PeriodKind
     is_plan: bool
+    # the first day that a fact may describe; None = the usual one
+    earliest: dt.date | None = None
 
 
 @dataclass(frozen=True)
@@ -391,7 +393,8 @@ def _absences_aside(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 def _window(ask: _Ask) -> tuple[dt.date, dt.date]:
     lies_ahead = ask.context.is_plan or ask.field.name in _PLANS
-    return dates.PLAN_WINDOW if lies_ahead else dates.FACT_WINDOW
+    first, last = dates.PLAN_WINDOW if lies_ahead else dates.FACT_WINDOW
+    return ask.context.earliest or first, last
 
 
 def _is_number(column: Column) -> pl.Series | None:

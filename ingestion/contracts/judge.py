@@ -25,7 +25,7 @@ import datetime as dt
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
@@ -188,6 +188,7 @@ def _read_all(
         code_lists=code_lists,
         default_period=kind.period_kinds[0],
         is_plan=kind.name == "target",
+        earliest=layout.earliest,
     )
     read: dict[str, _Field] = {}
     for field in kind.fields:
@@ -212,7 +213,7 @@ def _read_all(
             # a code whose period cannot be read is judged as of today
             today = received_at.astimezone(TEHRAN).date()
             day = reading.value.fill_null(today)
-            context = ReadContext(day, code_lists, context.default_period, context.is_plan)
+            context = replace(context, day=day)
     return read
 
 

@@ -10,9 +10,11 @@ import datetime as dt
 
 from ingestion.errors import LayoutError
 from ingestion.layouts.form import extract_form
-from ingestion.layouts.names import extract_names
+from ingestion.layouts.names import extract_names, names_found
 from ingestion.layouts.pieces import join, lengthen
+from ingestion.layouts.places import likeness
 from ingestion.layouts.sheets import extract_sheets
+from ingestion.spec.kinds import KINDS
 from ingestion.spec.model import Layout, SourceSpec
 from ingestion.table import Grid, JsonRows, RawTable
 
@@ -34,15 +36,95 @@ def layout_at(spec: SourceSpec, received_on: dt.date) -> Layout:
     return in_force[-1]
 
 
+# what another edition of a form looks like to a layout that is not its own
+_ANOTHER_FORM = frozenset(
+    {"header-not-found", "missing-column", "missing-sheet", "label-mismatch", "anchor-not-found"}
+)
+
+
+def extract_best(
+    parts: list[Grid] | JsonRows, spec: SourceSpec, received_on: dt.date
+) -> tuple[Layout, RawTable]:
+    """The layout that fits a file received on a day, and what it reads.
+
+    The newest layout in force is tried first. An older one is taken only where it is certain that
+    the file is of its edition: it finds all its columns, and more of them than the newest does, or
+    as many with no column left unknown. So a renamed column never makes a file "old" and its
+    figures vanish. Of layouts with one date the one that finds most columns is taken.
+
+    Raises `LayoutError`: what `extract` raises for the newest layout, with what the others lack;
+    `ambiguous-layout` when two of one date fit alike; `no-layout`.
+    """
+    newest = layout_at(spec, received_on)
+    candidates = [one for one in reversed(spec.layouts) if one.valid_from <= received_on]
+    if len(candidates) == 1:
+        return newest, extract(parts, newest, spec)
+    errors: list[tuple[Layout, LayoutError]] = []
+    to_beat = 0
+    for date in sorted({one.valid_from for one in candidates}, reverse=True):
+        fitting: list[tuple[int, Layout, RawTable]] = []
+        for layout in (one for one in candidates if one.valid_from == date):
+            try:
+                table = extract(parts, layout, spec)
+            except LayoutError as error:
+                if error.code not in _ANOTHER_FORM:
+                    raise
+                errors.append((layout, error))
+                to_beat = max(to_beat, _likeness(parts, layout, spec))
+                continue
+            found = _likeness(parts, layout, spec)
+            if not errors or found > to_beat or (found == to_beat and not table.extra_headers):
+                fitting.append((found, layout, table))
+        if fitting:
+            return _one_of(fitting, spec)
+    raise _none_fits(errors)
+
+
+def _one_of(
+    fitting: list[tuple[int, Layout, RawTable]], spec: SourceSpec
+) -> tuple[Layout, RawTable]:
+    best = max(found for found, _, _ in fitting)
+    chosen = [(layout, table) for found, layout, table in fitting if found == best]
+    if len(chosen) > 1:
+        raise LayoutError(
+            "ambiguous-layout",
+            f"{len(chosen)} layouts that are valid from {chosen[0][0].valid_from} fit the file "
+            "alike.",
+            "Give them different valid_from dates, sheets, or headers that only one edition has.",
+            spec.source,
+        )
+    return chosen[0]
+
+
+def _none_fits(errors: list[tuple[Layout, LayoutError]]) -> LayoutError:
+    first = errors[0][1]
+    others = " ".join(
+        f"The layout of {layout.valid_from}: {error.message}" for layout, error in errors[1:3]
+    )
+    message = f"{first.message} {others}".rstrip()
+    return LayoutError(first.code, message, first.remedy, first.locator)
+
+
+def _likeness(parts: list[Grid] | JsonRows, layout: Layout, spec: SourceSpec) -> int:
+    """How many of its columns a layout finds in the file; for forms, of its cells."""
+    kind = KINDS[spec.kind]
+    if isinstance(parts, JsonRows):
+        return names_found(parts, layout, kind)
+    if not layout.is_table:
+        return len(layout.cells) + len(layout.checks) + len(layout.fields)
+    return likeness(parts, layout, kind)
+
+
 def extract(parts: list[Grid] | JsonRows, layout: Layout, spec: SourceSpec) -> RawTable:
     """Candidate records of one snapshot.
 
     Raises `LayoutError`: `header-not-found`, `missing-column`, `duplicate-header`,
-    `second-header`, `missing-sheet`, `bad-cell-address`.
+    `second-header`, `missing-sheet`, `bad-cell-address`, `anchor-not-found`, `anchor-ambiguous`,
+    `table-without-header`, `unclear-title`, `label-mismatch`, `duplicate-cell`, `unit-mismatch`.
     """
     if isinstance(parts, JsonRows):
         pieces = [extract_names(parts, layout, spec)]
-    elif layout.unpivot is None and not any(f.headers for f in layout.fields.values()):
+    elif not layout.is_table:
         pieces = extract_form(parts, layout, spec)
     else:
         pieces = extract_sheets(parts, layout, spec)

@@ -7,20 +7,30 @@ targets it names, wherever it stands; titles, logos and notes above it name none
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Final
+
+import polars as pl
 
 from ingestion.errors import LayoutError
 from ingestion.layouts.address import letters
 from ingestion.layouts.cells import is_blank, text_of
+from ingestion.layouts.patterns import caught
+from ingestion.normalise.calendar import to_jalali, week_label
+from ingestion.normalise.dates import read_periods
 from ingestion.normalise.text import display, key
 from ingestion.spec.kinds import Kind
 from ingestion.spec.model import Layout, WideColumn
 from ingestion.table import Grid
 
-JOINT = " / "
+JOINT: Final = " / "
+_MARKS: Final = " *\u2020\u2021\u203b"
+# titles of statistics reach far back; whether the records may is for the contract to say
+_ANY_DAY: Final = (dt.date(1850, 1, 1), dt.date(2100, 12, 31))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,15 @@ class Target:
     compulsory: bool
     field: str | None = None
     wide: WideColumn | None = None
+    # what the title of a wide column says of further fields, by name
+    caught: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pattern(self) -> str | None:
+        """The form of the titles of many columns; each found one becomes a target of its own."""
+        if self.wide is None or self.aliases:
+            return None
+        return self.wide.pattern
 
 
 @dataclass
@@ -68,20 +87,28 @@ def targets_of(layout: Layout, kind: Kind) -> list[Target]:
     ]
     if layout.unpivot is not None:
         targets += [
-            Target(column.headers[0], tuple(column.headers), True, wide=column)
+            Target(
+                column.headers[0] if column.headers else str(column.pattern),
+                tuple(column.headers),
+                True,
+                wide=column,
+            )
             for column in layout.unpivot.columns
         ]
         targets += [Target(name, (name,), False) for name in layout.unpivot.ignore]
     return targets
 
 
-def find_header(grid: Grid, layout: Layout, targets: Sequence[Target]) -> Header | None:
-    """The best header within the first `search_rows` rows; None when no row names any target."""
+def find_header(
+    grid: Grid, layout: Layout, targets: Sequence[Target], start: int = 0
+) -> Header | None:
+    """The best header within `search_rows` rows from `start`; None when no row names any target."""
     best: Header | None = None
-    merged = _merged_cells(grid, layout.search_rows + layout.header_depth)
+    merged = _merged_cells(grid, start, start + layout.search_rows + layout.header_depth)
     exclude = grid.hidden_columns if layout.hidden == "exclude" else frozenset()
-    for top in range(min(layout.search_rows, len(grid.rows) - layout.header_depth + 1)):
-        levels = _levels(grid, top, layout.header_depth, merged, exclude)
+    last = min(start + layout.search_rows, len(grid.rows) - layout.header_depth + 1)
+    for top in range(start, last):
+        levels = _levels(grid, top, layout, merged, exclude)
         if not levels:
             continue
         header = match(top, layout.header_depth, levels, targets)
@@ -98,6 +125,8 @@ def match(
     keys = {column: tuple(_key(part) for part in parts) for column, parts in levels.items()}
     header = Header(top, depth, titles)
     for target in targets:
+        if target.pattern is not None:
+            continue
         columns: list[int] = []
         wanted = [tuple(_key(p) for p in alias.split(JOINT)) for alias in target.aliases]
         joined = {"/".join(parts) for parts in wanted}
@@ -112,7 +141,102 @@ def match(
             header.score += target.field is not None or target.wide is not None
         elif target.compulsory:
             header.missing.append(target)
+    _match_patterns(header, levels, [t for t in targets if t.pattern is not None])
     return header
+
+
+def _match_patterns(
+    header: Header, levels: dict[int, tuple[str, ...]], targets: Sequence[Target]
+) -> None:
+    """Columns that no title names, by the form of theirs; each column by the first that fits."""
+    taken = set(header.found.values()) | {c for cs in header.repeated.values() for c in cs}
+    for target in targets:
+        any_found = False
+        for column, parts in levels.items():
+            if column in taken:
+                continue
+            said = _said(parts, target.pattern or "")
+            if said is None:
+                continue
+            any_found = True
+            taken.add(column)
+            title = header.titles[column]
+            one = Target(title, (title,), False, wide=target.wide, caught=tuple(said.items()))
+            header.found[one] = column
+        header.score += any_found
+        if not any_found:
+            header.missing.append(target)
+
+
+def _said(parts: tuple[str, ...], pattern: str) -> dict[str, str] | None:
+    """What the levels of a title say by a pattern with as many levels."""
+    wanted = pattern.split(JOINT)
+    if len(wanted) != len(parts):
+        return None
+    said: dict[str, str] = {}
+    for part, form in zip(parts, wanted, strict=True):
+        # a mark of a footnote behind a year
+        found = caught(part.strip(_MARKS), form)
+        if found is None:
+            return None
+        said.update(found)
+    return said
+
+
+def settle_titles(header: Header, kind: Kind, where: str) -> None:
+    """Read the periods in the titles of wide columns, and refuse columns that say the same.
+
+    Raises `LayoutError` (`unclear-title`, `duplicate-header`).
+    """
+    seen: dict[tuple[tuple[str, str], ...], int] = {}
+    for target, column in list(header.found.items()):
+        if not target.caught or target.wide is None:
+            continue
+        settled = dict(target.caught)
+        if "period" in settled:
+            settled["period"] = _period(settled["period"], target, column, kind, where)
+        same = tuple(sorted((*settled.items(), *target.wide.set.items())))
+        if same in seen:
+            twin = seen[same]
+            raise refuse_repeated(replace(header, repeated={target: [twin, column]}), where)
+        seen[same] = column
+        del header.found[target]
+        header.found[replace(target, caught=tuple(settled.items()))] = column
+
+
+def _period(text: str, target: Target, column: int, kind: Kind, where: str) -> str:
+    """`<period kind>:<label>` of the period that a title names."""
+    wide = target.wide
+    period_kind = (wide.period_kind if wide else None) or kind.period_kinds[0]
+    found = read_periods(
+        pl.Series([text]),
+        period_kind=period_kind,
+        calendar=wide.calendar if wide else None,
+        pivot=wide.two_digit_year_pivot if wide else None,
+        window=_ANY_DAY,
+    )
+    start: dt.date | None = found.start[0]
+    if start is None:
+        raise LayoutError(
+            "unclear-title",
+            f"The title '{display(target.label)}' of column {letters(column)} should name a "
+            f"{period_kind}, but '{text}' is none ({found.reason[0]}).",
+            "List the title under unpivot.ignore if the column carries no records, or give it an "
+            "entry of its own with headers and set.",
+            where,
+        )
+    if period_kind == "week":
+        label = week_label(start)
+    elif period_kind == "jalali_month":
+        year, month, _ = to_jalali(start)
+        label = f"{year}/{month:02d}"
+    elif period_kind == "jalali_year":
+        label = str(to_jalali(start)[0])
+    elif period_kind == "gregorian_year":
+        label = str(start.year)
+    else:
+        label = start.isoformat()
+    return f"{period_kind}:{label}"
 
 
 def refuse_missing(header: Header, where: str) -> LayoutError:
@@ -120,7 +244,8 @@ def refuse_missing(header: Header, where: str) -> LayoutError:
     known = set(header.found.values())
     left = [title for column, title in sorted(header.titles.items()) if column not in known]
     wanted = "; ".join(
-        f"{target.label} ({' | '.join(target.aliases)})" for target in header.missing
+        f"{target.label} ({' | '.join(target.aliases) or 'a pattern of titles'})"
+        for target in header.missing
     )
     close = [
         hit
@@ -148,8 +273,8 @@ def refuse_repeated(header: Header, where: str) -> LayoutError:
     return LayoutError(
         "duplicate-header",
         f"Several columns are '{target.label}': {places}.",
-        "Give the full title of the right one under headers (levels joined by ' / '), or ask the "
-        "agency to remove the other.",
+        "Give the full title of the right one under headers (levels joined by ' / '). For tables "
+        "side by side write 'split: columns', or say under 'tables' or 'columns' where each lies.",
         where,
     )
 
@@ -159,11 +284,13 @@ def _key(text: str) -> str:
     return key(text)
 
 
-def _merged_cells(grid: Grid, rows: int) -> dict[tuple[int, int], tuple[int, int, int, int]]:
+def _merged_cells(
+    grid: Grid, start: int, rows: int
+) -> dict[tuple[int, int], tuple[int, int, int, int]]:
     """Cell -> its merged range, for the rows in which a header may stand."""
     cells: dict[tuple[int, int], tuple[int, int, int, int]] = {}
     for merge in grid.merges:
-        if merge.top >= rows:
+        if merge.top >= rows or merge.bottom < start:
             continue
         right = min(merge.right, merge.left + 2_000)
         for row in range(merge.top, min(merge.bottom, rows) + 1):
@@ -175,7 +302,7 @@ def _merged_cells(grid: Grid, rows: int) -> dict[tuple[int, int], tuple[int, int
 def _levels(
     grid: Grid,
     top: int,
-    depth: int,
+    layout: Layout,
     merged: dict[tuple[int, int], tuple[int, int, int, int]],
     exclude: frozenset[int],
 ) -> dict[int, tuple[str, ...]]:
@@ -184,9 +311,12 @@ def _levels(
     On the last level a range that spans columns names only its first one: two columns with one
     title would be a guess.
     """
+    depth = layout.header_depth
     rows = [grid.rows[r] for r in range(top, top + depth)]
     width = max(map(len, rows), default=0)
     found: dict[int, tuple[str, ...]] = {}
+    # the last title of each upper level, for text tables whose titles hold to the side
+    beside: dict[int, str] = {}
     for column in range(width):
         if column in exclude:
             continue
@@ -198,7 +328,17 @@ def _levels(
                 origin = grid.rows[span[0]]
                 value = origin[span[1]] if span[1] < len(origin) else None
             if is_blank(value):
-                continue
+                below = rows[level + 1 :]
+                has_own = any(not is_blank(r[column]) for r in below if column < len(r))
+                if not layout.header_fill or level == depth - 1 or not has_own:
+                    continue
+                value = beside.get(level)
+                if value is None:
+                    continue
+            elif level < depth - 1:
+                # a new title ends what the levels below it said
+                beside = {n: t for n, t in beside.items() if n < level}
+                beside[level] = text_of(value) or ""
             text = text_of(value) or ""
             if not parts or _key(parts[-1]) != _key(text):
                 parts.append(text)

@@ -6,18 +6,22 @@ into nested objects.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from ingestion.layouts.cells import text_of, without_blanks
+from ingestion.layouts.form import cut_out
 from ingestion.layouts.header import (
     Header,
     Target,
     match,
     refuse_missing,
     refuse_repeated,
+    settle_titles,
     targets_of,
 )
-from ingestion.layouts.pieces import NUMERIC, Piece, constant, cut
+from ingestion.layouts.pieces import NUMERIC, Piece, Wide, constant, cut
 from ingestion.layouts.words import total_keys
 from ingestion.normalise.text import key_series
 from ingestion.readers.json_rows import PART, POINTER, escape
@@ -39,6 +43,7 @@ def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
         raise refuse_missing(header, spec.source)
     if header.repeated:
         raise refuse_repeated(header, spec.source)
+    settle_titles(header, kind, spec.source)
     at = frame.select(pl.format("{}#{}", PART, POINTER)).to_series().alias("at")
     columns: dict[str, Column] = {}
     piece = Piece(frame.height, at, columns)
@@ -47,7 +52,7 @@ def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
         used.add(position)
         column = _column(frame, names[position], at)
         if target.wide is not None:
-            piece.wide.append((target.wide, column))
+            piece.wide.append(Wide(target.wide, column, target.caught))
         elif target.field is not None:
             columns[target.field] = column
     piece.extra_headers = [name for i, name in enumerate(names) if i not in used]
@@ -55,9 +60,18 @@ def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
         piece.into = layout.unpivot.into
     _drop_non_data(piece, layout, kind)
     for name, mapping in layout.fields.items():
+        if name in columns and mapping.pattern is not None:
+            texts = [cut_out(text, mapping) for text in columns[name].text.to_list()]
+            columns[name] = replace(columns[name], text=pl.Series(texts, dtype=pl.Utf8))
         if mapping.value is not None:
             columns[name] = constant(text_of(mapping.value), piece.height, f"{spec.source}.yml")
     return piece
+
+
+def names_found(rows: JsonRows, layout: Layout, kind: Kind) -> int:
+    """How many of the names that the layout speaks of the records have."""
+    names = [name for name in rows.frame.columns if name not in (PART, POINTER)]
+    return _match(names, targets_of(layout, kind)).score
 
 
 def _match(names: list[str], targets: list[Target]) -> Header:
@@ -80,7 +94,7 @@ def _drop_non_data(piece: Piece, layout: Layout, kind: Kind) -> None:
     """Count and leave out records without any value, and totals (trap K9)."""
     if not piece.height:
         return
-    everything = [*piece.columns.values(), *(column for _, column in piece.wide)]
+    everything = [*piece.columns.values(), *(one.column for one in piece.wide)]
     blank = pl.Series([True]).new_from_index(0, piece.height)
     for column in everything:
         blank = blank & column.text.is_null()
@@ -100,7 +114,7 @@ def _drop_non_data(piece: Piece, layout: Layout, kind: Kind) -> None:
     piece.height = int(keep.sum())
     piece.at = piece.at.filter(keep)
     piece.columns.update({name: cut(column, keep) for name, column in piece.columns.items()})
-    piece.wide = [(wide, cut(column, keep)) for wide, column in piece.wide]
+    piece.wide = [replace(one, column=cut(one.column, keep)) for one in piece.wide]
 
 
 def _control_totals(
@@ -111,7 +125,7 @@ def _control_totals(
         for name, column in piece.columns.items()
         if kind.field(name).type in NUMERIC
     ]
-    numbers += [(piece.into, f" / {column.header}", column) for _, column in piece.wide]
+    numbers += [(piece.into, f" / {one.column.header}", one.column) for one in piece.wide]
     return [
         ControlTotal(f"{label[i]}{suffix}", name, column.text[i], column.at[i])
         for i in rows.arg_true()

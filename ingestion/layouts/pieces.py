@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import polars as pl
@@ -20,12 +20,19 @@ from ingestion.table import CellType, Column, ControlTotal, Finding, NonData, Ra
 NUMERIC: Final = frozenset({"number", "pct", "rial", "integer"})
 
 
+@dataclass(frozen=True)
+class Wide:
+    """A column to be turned long, and what its title at `at` says of further fields."""
+
+    entry: WideColumn
+    column: Column
+    caught: tuple[tuple[str, str], ...] = ()
+    at: str = ""
+
+
 @dataclass
 class Piece:
-    """Data rows of one table: `height` values in each column.
-
-    `constants` are texts that hold for every row; `wide` the columns to be turned long.
-    """
+    """Data rows of one table: `height` values in each column; `wide` are to be turned long."""
 
     height: int
     at: pl.Series
@@ -33,7 +40,7 @@ class Piece:
     hidden: pl.Series | None = None
     # as in `RawTable`
     faults: pl.Series | None = None
-    wide: list[tuple[WideColumn, Column]] = field(default_factory=list)
+    wide: list[Wide] = field(default_factory=list)
     into: str = "value"
     non_data: Counter[str] = field(default_factory=Counter)
     control_totals: list[ControlTotal] = field(default_factory=list)
@@ -64,7 +71,8 @@ def lengthen(piece: Piece, origin: str) -> Piece:
         return piece
     parts: list[Piece] = []
     blanks = 0
-    for wide, column in piece.wide:
+    for wide in piece.wide:
+        column = wide.column
         keep = column.text.is_not_null()
         height = int(keep.sum())
         blanks += piece.height - height
@@ -73,8 +81,11 @@ def lengthen(piece: Piece, origin: str) -> Piece:
         value.headers = _repeat(column.header, height)
         value.header = None
         columns[piece.into] = value
-        for name, text in wide.set.items():
+        for name, text in wide.entry.set.items():
             columns[name] = constant(text, height, origin)
+        for name, text in wide.caught:
+            said = constant(text, height, wide.at or origin)
+            columns[name] = replace(said, headers=_repeat(column.header, height))
         parts.append(
             Piece(
                 height,

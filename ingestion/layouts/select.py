@@ -31,13 +31,18 @@ def select(grids: Sequence[Grid], layout: Layout) -> tuple[list[Grid], list[tupl
     chosen: list[Grid] = []
     left: list[tuple[Grid, str]] = []
     for grid in grids:
-        if layout.sheets and not any(_matches(grid, p) for p in layout.sheets):
+        if not is_selected(grid, layout):
             left.append((grid, "out_of_scope"))
         elif grid.is_hidden and layout.hidden == "exclude":
             left.append((grid, "hidden"))
         else:
             chosen.append(grid)
     return chosen, left
+
+
+def is_selected(grid: Grid, layout: Layout) -> bool:
+    """Whether the layout speaks of a sheet of this name."""
+    return not layout.sheets or any(_matches(grid, pattern) for pattern in layout.sheets)
 
 
 def out_of_scope(left: Sequence[tuple[Grid, str]]) -> Counter[str]:

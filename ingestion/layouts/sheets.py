@@ -16,18 +16,22 @@ import polars as pl
 from ingestion.errors import LayoutError
 from ingestion.layouts.address import address, letters
 from ingestion.layouts.cells import Cells, Unvalued, is_blank, text_of, to_cells
-from ingestion.layouts.form import cell_at
-from ingestion.layouts.header import (
-    JOINT,
-    Header,
-    Target,
-    find_header,
-    refuse_missing,
-    refuse_repeated,
-    targets_of,
+from ingestion.layouts.form import cell_at, cut_out
+from ingestion.layouts.header import JOINT, Target
+from ingestion.layouts.patterns import fields_of
+from ingestion.layouts.pieces import NUMERIC, Piece, Wide, constant
+from ingestion.layouts.places import Place, find_places
+from ingestion.layouts.region import turn_back
+from ingestion.layouts.rows import (
+    SEARCHED_ROWS,
+    Heading,
+    below_header,
+    heading_of,
+    in_force,
+    refuse_other_unit,
+    refuse_title_unit,
+    rulings,
 )
-from ingestion.layouts.pieces import NUMERIC, Piece, constant
-from ingestion.layouts.select import out_of_scope, select
 from ingestion.layouts.words import is_remark, total_keys
 from ingestion.normalise.rules import rule
 from ingestion.normalise.text import display, key, key_series
@@ -36,69 +40,23 @@ from ingestion.spec.model import Layout, SourceSpec
 from ingestion.table import CellError, Column, ControlTotal, Finding, Grid, Merge
 
 RULE: Final = rule("layout")
-# of the compulsory columns: a sheet that has so many is the table in a changed form, not another
-_LIKENESS: Final = 0.5
 
 
 def extract_sheets(grids: list[Grid], layout: Layout, spec: SourceSpec) -> list[Piece]:
-    """A `Piece` for each sheet with the table.
-
-    Without `sheets` in the layout, every sheet with the header is read; a sheet that has half of
-    the compulsory columns but not all is a changed form and stops the file. Raises `LayoutError`.
-    """
+    """A `Piece` for each table of the file. Raises `LayoutError`, as `find_places` does and for a
+    second table below the first (`second-header`) or a unit other than the declared one
+    (`unit-mismatch`)."""
     kind = KINDS[spec.kind]
-    targets = targets_of(layout, kind)
-    compulsory = max(1, sum(target.compulsory for target in targets))
-    chosen, left = select(grids, layout)
-    tables: list[tuple[Grid, Header]] = []
-    unlike: list[tuple[Grid, Header]] = []
-    for grid in chosen:
-        header = find_header(grid, layout, targets)
-        if header is not None and header.is_complete:
-            tables.append((grid, header))
-            continue
-        has = 0 if header is None else compulsory - len(header.missing)
-        if header is not None and (layout.sheets or (has >= 2 and has >= _LIKENESS * compulsory)):
-            raise refuse_missing(header, _place(grid, header))
-        if layout.sheets and any(not is_blank(v) for row in grid.rows for v in row):
-            raise _no_header(grid, layout, targets)
-        if header is not None:
-            unlike.append((grid, header))
-        left.append((grid, "out_of_scope"))
-    if not tables:
-        if unlike:
-            grid, header = max(unlike, key=lambda pair: pair[1].score)
-            raise refuse_missing(header, _place(grid, header))
-        raise _no_header(grids[0], layout, targets)
+    places, outside = find_places(grids, layout, kind)
     pieces = []
-    for grid, header in tables:
-        if header.repeated:
-            raise refuse_repeated(header, _place(grid, header))
-        pieces.append(_Table(grids, grid, header, layout, spec, kind).piece())
-    pieces[0].non_data.update(out_of_scope(left))
+    for place in places:
+        piece = _Table(grids, place, spec, kind).piece()
+        if layout.transpose:
+            kept = [name for name, m in place.layout.fields.items() if m.cell or m.sheet_name]
+            turn_back(piece, place.origin.name, kept)
+        pieces.append(piece)
+    pieces[0].non_data.update(outside)
     return pieces
-
-
-def _place(grid: Grid, header: Header) -> str:
-    return f"{grid.name}!{header.top + 1}:{header.top + header.depth}"
-
-
-def _no_header(grid: Grid, layout: Layout, targets: Sequence[Target]) -> LayoutError:
-    wanted = ", ".join(f"'{target.aliases[0]}'" for target in targets if target.compulsory)
-    seen = [
-        display(text_of(v) or "")
-        for row in grid.rows[: layout.search_rows]
-        for v in row
-        if type(v) is str and not is_blank(v)
-    ]
-    return LayoutError(
-        "header-not-found",
-        f"No row within the first {layout.search_rows} names any of the columns {wanted}. "
-        f"The sheet begins with: {', '.join(repr(t[:40]) for t in seen[:12]) or 'nothing'}.",
-        "Check that this is the right file; if the form has changed, add its titles to the source "
-        "file.",
-        grid.name,
-    )
 
 
 @dataclass
@@ -119,19 +77,15 @@ class _Field:
 class _Table:
     """One sheet's table on its way to a `Piece`; rows are counted from below the header."""
 
-    def __init__(
-        self,
-        grids: Sequence[Grid],
-        grid: Grid,
-        header: Header,
-        layout: Layout,
-        spec: SourceSpec,
-        kind: Kind,
-    ) -> None:
-        self._grids, self._grid, self._header = grids, grid, header
-        self._layout, self._spec, self._kind = layout, spec, kind
+    def __init__(self, grids: Sequence[Grid], place: Place, spec: SourceSpec, kind: Kind) -> None:
+        self._grids, self._place = grids, place
+        grid, header = place.window.grid, place.header
+        self._grid, self._header = grid, header
+        self._layout, self._spec, self._kind = place.layout, spec, kind
         self._first = header.top + header.depth
         self._rows = grid.rows[self._first :]
+        # headings between the data rows
+        self._headings: list[Heading] = []
         while self._rows and all(map(is_blank, self._rows[-1])):
             self._rows.pop()
         self._formats: dict[int, dict[int, str]] = defaultdict(dict)
@@ -147,7 +101,7 @@ class _Table:
 
     def piece(self) -> Piece:
         counts = self._counts
-        for row in self._grid.rows[: self._header.top]:
+        for row in self._grid.rows[self._place.window.top : self._header.top]:
             counts["blank" if all(map(is_blank, row)) else "title"] += 1
         counts["header"] += self._header.depth
         state = self._classify()
@@ -157,6 +111,7 @@ class _Table:
                 counts[reason] += 1
         controls = self._control_totals([i for i, r in enumerate(state) if r == "total"])
         withheld = self._fill_merges(set(keep))
+        self._fill_down(state)
         columns: dict[str, Column] = {}
         numbers = pl.Series(keep, dtype=pl.Int64) + (self._first + 1)
         rows_at = f"{self._grid.name}!" + numbers.cast(pl.Utf8)
@@ -164,13 +119,15 @@ class _Table:
         for one in self._fields:
             column = self._column(one, keep, numbers)
             if one.target.wide is not None:
-                result.wide.append((one.target.wide, column))
+                at = address(self._grid.name, self._header.top, one.column)
+                result.wide.append(Wide(one.target.wide, column, one.target.caught, at))
             elif one.target.field is not None:
                 columns[one.target.field] = column
         if self._layout.unpivot is not None:
             result.into = self._layout.unpivot.into
         self._add_constants(columns, len(keep))
-        result.faults = self._faults(keep)
+        ungrouped = self._add_groups(columns, keep, state)
+        result.faults = self._faults(keep, ungrouped)
         position = {row: i for i, row in enumerate(keep)}
         result.findings = [self._merged_finding(*one, position) for one in withheld]
         result.findings += self._external_findings(keep)
@@ -199,6 +156,10 @@ class _Table:
 
     def _column(self, one: _Field, keep: list[int], numbers: pl.Series) -> Column:
         cells = one.cells
+        setting = self._layout.fields.get(one.target.field or "")
+        if setting is not None and setting.pattern is not None:
+            one.values = [cut_out(value, setting) for value in one.values]
+            one.is_changed = True
         if one.is_changed:
             cells = to_cells(one.values, self._formats[one.column])
         if len(keep) < len(one.values):
@@ -221,8 +182,10 @@ class _Table:
             if mapping.value is not None:
                 text = text_of(mapping.value)
                 columns[name] = constant(text, height, f"{self._spec.source}.yml")
+            elif mapping.sheet_name:
+                columns[name] = constant(cut_out(self._grid.name, mapping), height, self._grid.name)
             elif mapping.cell is not None:
-                value, at, shown = cell_at(self._grids, self._grid, name, mapping)
+                value, at, shown = cell_at(self._grids, self._place.origin, name, mapping)
                 one = to_cells([value], {0: shown} if shown else None)
                 columns[name] = Column(
                     one.text.new_from_index(0, height),
@@ -255,6 +218,18 @@ class _Table:
         labels = self._label_columns()
         totals = total_keys(self._layout.total_words)
         self._mark_totals(state, labels, totals)
+        for i, reason in below_header(
+            self._rows,
+            [one.column for one in self._fields],
+            self._label_values(labels),
+            self._layout,
+        ).items():
+            state[i] = state[i] or reason
+        self._check_units(state)
+        if self._grid.is_delimited:
+            for i in rulings(self._rows):
+                state[i] = state[i] or "note"
+        self._mark_groups(state, totals)
         wide_merges = self._rows_merged_across()
         for i in (filled == 0).arg_true():
             if state[i] is None:
@@ -282,6 +257,96 @@ class _Table:
         keys = {f.name for f in self._kind.key_fields if f.type in ("code", "text")}
         return [one for one in self._fields if one.target.field in keys]
 
+    def _label_values(self, labels: list[_Field]) -> dict[int, list[Any]]:
+        return {one.column: one.values for one in labels}
+
+    def _mark_groups(self, state: list[str | None], totals: frozenset[str]) -> None:
+        """Headings inside the table: rows with one text only that a pattern of the layout fits."""
+        if not self._layout.group_rows:
+            return
+        for i, row in enumerate(self._rows):
+            if state[i] is not None:
+                continue
+            filled = [(column, value) for column, value in enumerate(row) if not is_blank(value)]
+            if len(filled) != 1 or type(filled[0][1]) is not str:
+                continue
+            column, text = filled[0]
+            if key(text).rstrip(":") in totals or self._is_note(i):
+                continue
+            heading = heading_of(i, column, text, self._layout.group_rows)
+            if heading is not None:
+                state[i] = "group"
+                self._headings.append(heading)
+
+    def _add_groups(
+        self, columns: dict[str, Column], keep: list[int], state: list[str | None]
+    ) -> dict[int, str]:
+        """What the headings say for the rows below them; rows that no heading speaks of."""
+        ungrouped: dict[int, str] = {}
+        for level, pattern in enumerate(self._layout.group_rows):
+            name = fields_of(pattern)[0]
+            texts: list[str | None] = []
+            places: list[str | None] = []
+            for i, heading in zip(keep, in_force(self._headings, level, keep, state), strict=True):
+                texts.append(None if heading is None else heading.text)
+                at = None
+                if heading is None:
+                    ungrouped[i] = f"{name}:missing-key"
+                else:
+                    at = address(self._grid.name, self._first + heading.row, heading.column)
+                places.append(at or f"{self._grid.name}!{self._first + i + 1}")
+            columns[name] = Column(
+                pl.Series(texts, dtype=pl.Utf8), pl.Series(places, dtype=pl.Utf8), header=pattern
+            )
+        return ungrouped
+
+    def _fill_down(self, state: list[str | None]) -> None:
+        """Blank cells of a column that says `fill_down` get what stands above, never across a
+        total or a heading: there a new group begins."""
+        for one in self._fields:
+            setting = self._layout.fields.get(one.target.field or "")
+            if setting is None or not setting.fill_down:
+                continue
+            last: int | None = None
+            for i, reason in enumerate(state):
+                if reason in ("total", "group"):
+                    last = None
+                elif not is_blank(one.values[i]) and reason in (None, "hidden"):
+                    last = i
+                elif reason is None and last is not None:
+                    one.values[i] = one.values[last]
+                    one.filled_from[i] = one.filled_from.get(last, last)
+                    one.is_changed = True
+
+    def _check_units(self, state: list[str | None]) -> None:
+        """A unit that the sheet names must be the declared one (trap N10)."""
+        for one in self._fields:
+            declared = self._declared_rial(one)
+            if declared is None:
+                continue
+            for i, reason in enumerate(state[:SEARCHED_ROWS]):
+                if reason == "units" and type(one.values[i]) is str:
+                    at = address(self._grid.name, self._first + i, one.column)
+                    refuse_other_unit(one.values[i], declared, at)
+        declared_units = [d for d in map(self._declared_rial, self._fields) if d is not None]
+        if declared_units:
+            above = self._grid.rows[self._place.window.top : self._header.top]
+            for number, row in enumerate(above, self._place.window.top):
+                for column, value in enumerate(row):
+                    if type(value) is str:
+                        at = address(self._grid.name, number, column)
+                        refuse_title_unit(value, declared_units, at)
+
+    def _declared_rial(self, one: _Field) -> str | None:
+        """The unit that the source file gives a column of money."""
+        if one.target.wide is not None:
+            into = self._layout.unpivot.into if self._layout.unpivot else "value"
+            unit = one.target.wide.unit
+            return unit if self._kind.field(into).type == "rial" else None
+        name = one.target.field or ""
+        setting = self._layout.fields.get(name)
+        return setting.unit if setting and self._kind.field(name).type == "rial" else None
+
     def _mark_totals(
         self, state: list[str | None], labels: list[_Field], totals: frozenset[str]
     ) -> None:
@@ -308,7 +373,9 @@ class _Table:
 
     def _is_note(self, i: int) -> bool:
         texts = [v for v in self._rows[i] if not is_blank(v)]
-        return bool(texts) and type(texts[0]) is str and is_remark(texts[0])
+        if not texts or type(texts[0]) is not str:
+            return False
+        return is_remark(texts[0], self._layout.note_words)
 
     def _rows_merged_across(self) -> set[int]:
         """Rows whose only text spans several mapped columns: headings and footnotes."""
@@ -352,7 +419,8 @@ class _Table:
             "second-header",
             "A second table with other columns begins below the first: "
             f"{', '.join(repr(display(t or '')) for t in found[:12])}.",
-            "Ask the agency for one table a sheet, or for the same columns in both.",
+            "Say where each lies with 'tables' (after, until), or with 'split: rows' if blank rows "
+            "part them; or ask the agency for one table a sheet.",
             f"{self._grid.name}!{i + self._first + 1}",
         )
 
@@ -380,7 +448,7 @@ class _Table:
 
     # -------------------------------------------------------------------------- rows at fault
 
-    def _faults(self, keep: list[int]) -> pl.Series | None:
+    def _faults(self, keep: list[int], ungrouped: dict[int, str]) -> pl.Series | None:
         """`field:reason` of data rows that the table itself makes doubtful; None without any.
 
         A row of a delimited text with more cells than the header was moved by a stray separator
@@ -388,10 +456,10 @@ class _Table:
         row above, or mean the whole country: `required: false` of the field says that it means
         what a blank says; without it the row is refused.
         """
-        found: dict[int, str] = {}
+        found = dict(ungrouped)
         for one in self._label_columns():
             setting = self._layout.fields.get(one.target.field or "")
-            if setting is None or setting.required is False:
+            if setting is None or (setting.required is False and not setting.fill_down):
                 continue
             blank = [i for i in keep if is_blank(one.values[i])]
             if len(blank) < len(keep):

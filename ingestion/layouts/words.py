@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ingestion.normalise.text import key
+from ingestion.normalise.units import rial_power
 
 _TOTALS: Final = (
     "جمع",
@@ -73,6 +74,28 @@ def total_keys(more: Iterable[str] = ()) -> frozenset[str]:
     return frozenset(key(word) for word in (*_TOTALS, *more))
 
 
-def is_remark(text: str) -> bool:
+def is_remark(text: str, more: Iterable[str] = ()) -> bool:
     """Whether a text that stands alone in its row begins like a note, source or signature."""
-    return key(text).startswith(REMARK_KEYS)
+    return key(text).startswith((*REMARK_KEYS, *map(key, more)))
+
+
+_UNITS: Final = frozenset(
+    key(word)
+    for word in (
+        *("درصد", "٪", "%", "نفر", "عدد", "فقره", "مورد", "خانوار", "دستگاه", "واحد", "پروژه"),
+        *("تن", "کیلوگرم", "کیلومتر", "متر", "مترمربع", "مترمکعب", "هکتار", "لیتر", "تعداد"),
+        *("سال", "ماه", "روز", "ساعت", "دقیقه", "هزار", "میلیون", "میلیارد", "مگاوات"),
+        *("کیلووات ساعت", "مگابیت بر ثانیه", "گیگابیت بر ثانیه", "شاخص", "نسبت", "مشترک", "خط"),
+        *("percent", "pct", "persons", "number", "count", "tonnes", "km", "kg", "hours", "days"),
+        *("unit", "mbps", "gbps", "mw", "index", "ratio", "households", "subscribers", "lines"),
+    )
+)
+_SIZES: Final = tuple(key(word) for word in ("هزار", "میلیون", "میلیارد", "thousand", "million"))
+
+
+def is_unit(text: str, more: Iterable[str] = ()) -> bool:
+    """Whether a text is the name of a unit, perhaps in brackets or behind a magnitude."""
+    bare = key(text).strip("()[]:«»")
+    if bare in _UNITS or bare in {key(word) for word in more} or rial_power(bare) is not None:
+        return True
+    return any(bare.startswith(size) and bare[len(size) :] in _UNITS for size in _SIZES)

@@ -27,13 +27,16 @@ _CJK: Final = re.compile("[\u4e00-\u9fff\u3400-\u4dbf\ue000-\uf8ff]{2,}")
 _RESAVE: Final = "Export it again as UTF-8 (in Excel: 'CSV UTF-8') and send it again."
 
 
-def decode(data: bytes, name: str) -> tuple[str, str]:
+def decode(data: bytes, name: str, declared: str | None = None) -> tuple[str, str]:
     """The text of `data` and its encoding: utf-8, utf-8-sig, utf-16, cp1256.
+
+    A declared encoding stands in for the proof, not for the bytes: text that cannot be in it, or
+    that is proven to be damaged in it, is refused.
 
     Raises `ReadError`: `encoding-unknown` when no encoding can be proven, `mojibake` when the text
     is proven to have been decoded wrongly before.
     """
-    text, encoding = _decode(data, name)
+    text, encoding = _decode(data, name) if declared is None else _as_declared(data, name, declared)
     fault = damage(text[:_SAMPLE])
     if fault is not None:
         raise ReadError("mojibake", fault, _RESAVE, name)
@@ -113,13 +116,19 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
     )
 
 
+def _as_declared(data: bytes, name: str, declared: str) -> tuple[str, str]:
+    if declared == "utf-8":
+        return _strict(data, "utf-8-sig", name), "utf-8"
+    return _strict(data, declared, name), declared
+
+
 def _strict(data: bytes, encoding: str, name: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         raise ReadError(
             "damaged-file",
-            f"The file says it is {encoding} but is not, from byte {error.start} on.",
+            f"The file should be {encoding} but is not, from byte {error.start} on.",
             _RESAVE,
             name,
         ) from None

@@ -12,9 +12,13 @@ from collections import Counter
 from typing import Final
 
 from ingestion.errors import ReadError
+from ingestion.readers.aligned import by_alignment, by_columns, by_spaces
 from ingestion.readers.encoding import decode
 from ingestion.readers.limits import Limits
+from ingestion.spec.model import TextForm
 from ingestion.table import Grid
+
+_ANY: Final = TextForm()
 
 # In the order of trust: a comma is also a decimal or thousands mark.
 SEPARATORS: Final = ("\t", ";", "؛", "|", ",", "،")
@@ -23,20 +27,29 @@ _SNIFF_ROWS: Final = 300
 _CSV_FIELD_LIMIT: Final = 1_000_000
 
 
-def read_text(data: bytes, name: str, limits: Limits) -> Grid:
-    """The table in `data`.
+def read_text(data: bytes, name: str, limits: Limits, form: TextForm = _ANY) -> Grid:
+    """The table in `data`, cut as `form` says, else as the text itself proves.
 
-    Raises `ReadError`: what `decode` raises, `separator-unclear`, `broken-quotes`,
-    `too-many-cells`, `empty-file`.
+    Raises `ReadError`: what `decode` raises, `separator-unclear`, `columns-unclear`,
+    `broken-quotes`, `too-many-cells`, `empty-file`.
     """
-    text, _ = decode(data, name)
+    text, _ = decode(data, name, form.encoding)
     if not text.strip():
         raise ReadError("empty-file", "The file is empty.", "Send the file again.", name)
-    separator = _declared(text) or sniff_separator(text, name)
+    if form.columns or form.separator in ("spaces", "aligned"):
+        return _without_separator(text, name, limits, form)
+    separator = form.separator or _declared(text) or _sniffed(text, name)
+    if separator is None:
+        return _perhaps_aligned(text, name, limits)
     body = text.split("\n", 1)[1] if _declared(text) else text
     skipped = 1 if _declared(text) else 0
     csv.field_size_limit(_CSV_FIELD_LIMIT)
-    reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(
+        io.StringIO(body, newline=""),
+        delimiter=separator,
+        strict=True,
+        quoting=csv.QUOTE_MINIMAL if form.quotes else csv.QUOTE_NONE,
+    )
     rows: list[list[str]] = [[f"sep={separator}"]] if skipped else []
     cells = 0
     try:
@@ -58,6 +71,42 @@ def read_text(data: bytes, name: str, limits: Limits) -> Grid:
             f"{name}:{reader.line_num + skipped}",
         ) from None
     return Grid(name, rows, is_delimited=True)
+
+
+def _without_separator(text: str, name: str, limits: Limits, form: TextForm) -> Grid:
+    lines = text.splitlines()
+    if form.columns:
+        rows = by_columns(lines, form.columns, name)
+    elif form.separator == "spaces":
+        rows = by_spaces(lines, name)
+    else:
+        rows = by_alignment(lines, name)
+    if sum(map(len, rows)) > limits.max_cells:
+        raise ReadError(
+            "too-many-cells",
+            f"The table has more than {limits.max_cells} cells.",
+            "Split it, or raise the limit for this source.",
+            name,
+        )
+    return Grid(name, list(rows), is_delimited=True)
+
+
+def _perhaps_aligned(text: str, name: str, limits: Limits) -> Grid:
+    """A text without separators: columns where they are proven, else a single one."""
+    lines = text.splitlines()
+    try:
+        return _without_separator(text, name, limits, TextForm(separator="aligned"))
+    except ReadError as error:
+        if error.code != "columns-unclear":
+            raise
+    return Grid(name, [[line] for line in lines], is_delimited=True)
+
+
+def _sniffed(text: str, name: str) -> str | None:
+    """The separator, None when the text has none."""
+    if not any(separator in text for separator in SEPARATORS):
+        return None
+    return sniff_separator(text, name)
 
 
 def sniff_separator(text: str, name: str = "") -> str:
@@ -91,7 +140,8 @@ def sniff_separator(text: str, name: str = "") -> str:
         raise ReadError(
             "separator-unclear",
             f"No separator gives the same number of columns in most lines: {tried}.",
-            "Export the table again with ';' or tab between the columns.",
+            "Say which one it is with 'text: {separator: ...}' in the source file, or export the "
+            "table again with ';' or tab between the columns.",
             name,
         )
     confirmed = [s for s in SEPARATORS if s in scores and scores[s][0] >= best - 0.05]

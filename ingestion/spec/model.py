@@ -8,6 +8,7 @@ line of the file and the remedy.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -131,13 +132,26 @@ Connector = Annotated[HttpJson | HttpFile | Folder, Field(discriminator="type")]
 class FieldMap(_Part):
     """Where a field of the kind comes from and how its text is read.
 
-    Exactly one of `headers` (column titles or JSON names, any spelling of them), `cell` (forms) or
-    `value` (a constant) gives the field.
+    Exactly one of `headers` (column titles or JSON names, any spelling of them), `cell` (an
+    address such as `B7` or `Cover!B7`), `sheet_name: true` (the name of the sheet) or `value` (a
+    constant) gives the field.
+
+    `pattern` cuts the text out of a longer one: `گزارش هفته منتهی به {}` takes what stands where
+    `{}` stands; a text of another form is left as it is, and then mostly refused.
+    `fill_down: true`: a blank cell holds for what the cell above says (groups whose label stands in
+    their first row only); never across a total row. `label_cell` and `label`: the cell that must
+    say `label` for `cell` to be the right one (`*` stands for anything); a form in which a row was
+    inserted is refused instead of being read one row off.
     """
 
     headers: list[str] = []
     cell: str | None = None
+    sheet_name: bool = False
     value: str | int | float | bool | None = None
+    pattern: str | None = None
+    fill_down: bool = False
+    label_cell: str | None = None
+    label: str | None = None
     required: bool | None = None
     # dates and periods
     calendar: Calendar | None = None
@@ -154,48 +168,278 @@ class FieldMap(_Part):
     blank_words: list[str] = []
     minimum: float | None = None
     maximum: float | None = None
+    # how far a total row may be from the sum of its rows, in the stored unit; totals of percentages
+    # and indicators are compared only where this is given
+    total_tolerance: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> FieldMap:
-        given = [bool(self.headers), self.cell is not None, self.value is not None]
+        given = [
+            bool(self.headers),
+            self.cell is not None,
+            self.value is not None,
+            self.sheet_name,
+        ]
         if sum(given) != 1:
-            raise ValueError("give exactly one of headers, cell or value")
+            raise ValueError("give exactly one of headers, cell, sheet_name or value")
+        if (self.label is None) != (self.label_cell is None):
+            raise ValueError("label and label_cell belong together")
+        if self.label is not None and self.cell is None:
+            raise ValueError("label_cell checks a 'cell'; columns are found by their headers")
+        if self.fill_down and not self.headers:
+            raise ValueError("fill_down is for columns: give headers")
+        if self.pattern is not None:
+            if self.pattern.count("{}") != 1:
+                raise ValueError("pattern needs one {} where the text stands")
+            if self.value is not None:
+                raise ValueError("pattern is for texts of the file, not for a constant")
         return self
 
 
-class WideColumn(_Part):
-    """One column of a wide table that becomes one record a row: `set` are the other fields.
+def placeholders(pattern: str) -> list[str]:
+    """The fields that a pattern such as `سال {period} / {indicator}` names, in its order."""
+    return re.findall(r"{([a-z_]+)}", pattern)
 
-    A period is written `<period kind>:<text>`, for example `gregorian_year:2016`.
+
+class WideColumn(_Part):
+    """Columns of a wide table that become one record a row: `set` are the other fields.
+
+    Either `headers` name one column, or `pattern` names many by the form of their titles, and the
+    titles say the rest: `سال {period}` is every column whose title is «سال» and a period;
+    `{period} / {indicator}` is for two header levels (`header_depth: 2`). `{field}` is what the
+    title says of a field, `*` anything. A title with digits where `{period}` stands that is no
+    period stops the file: list it under `ignore`, or give it its own entry.
+
+    A period under `set` is written `<period kind>:<text>`, for example `gregorian_year:2016`; for
+    a period in titles say `period_kind`, and `calendar` or `two_digit_year_pivot` where needed.
     """
 
-    headers: list[str]
-    set: dict[str, str]
+    headers: list[str] = []
+    pattern: str | None = None
+    set: dict[str, str] = {}
     percent_scale: Literal["percent", "fraction"] | None = None
     unit: str | None = None
+    period_kind: PeriodKind | None = None
+    calendar: Calendar | None = None
+    two_digit_year_pivot: int | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> WideColumn:
+        if bool(self.headers) == (self.pattern is not None):
+            raise ValueError("give exactly one of headers or pattern")
+        if self.pattern is not None:
+            names = placeholders(self.pattern)
+            if not names or len(set(names)) < len(names):
+                raise ValueError("pattern needs {field} once for each field that titles name")
+            for left, right in re.findall(r"{([a-z_]+)}(?= *{([a-z_]+)})", self.pattern):
+                if "period" not in (left, right):
+                    raise ValueError(f"{{{left}}} and {{{right}}} need a word or sign between them")
+        return self
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of a record that the column's entry or its title gives."""
+        return frozenset(self.set) | frozenset(placeholders(self.pattern or ""))
 
 
 class Unpivot(_Part):
+    """A wide table turned long: one record for each row and wide column.
+
+    A blank cell is no record and is counted as such. Columns under `ignore` are known and carry
+    no record; they are kept in the snapshot only.
+    """
+
     into: str = "value"
     columns: list[WideColumn]
-    # columns that are known and carry no record: kept in the snapshot only
     ignore: list[str] = []
 
 
+class CellRecord(_Part):
+    """One record of a form: which cell holds its value, and what the record is about.
+
+    `cell` (`C7`, on `sheet` or with its own `Cover!C7`) is the value, put into the layout's
+    `cells_into`; `cells` are further fields with an address each. `set` are constants. The sheet
+    may hold `*`: a record for each sheet of that name. `label_cell` must say `label` (`*` stands
+    for anything), or the file is refused as a shifted form. A record whose cells are all blank is
+    counted as `blank_value`.
+    """
+
+    sheet: str | None = None
+    cell: str | None = None
+    cells: dict[str, str] = {}
+    set: dict[str, str] = {}
+    label_cell: str | None = None
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_cell(self) -> CellRecord:
+        if self.cell is None and not self.cells:
+            raise ValueError("a record needs a cell")
+        if (self.label is None) != (self.label_cell is None):
+            raise ValueError("label and label_cell belong together")
+        return self
+
+
+class CellCheck(_Part):
+    """A cell that must say `text` (`*` stands for anything), or the file is another form."""
+
+    cell: str
+    text: str
+
+
+class Table(_Part):
+    """One of several tables of a file that are read by the same fields.
+
+    `sheets`, `after`, `until` and `columns` say where it lies (as in the layout, whose own hold
+    where a table gives none). `set` are fields that hold for all its rows (its indicator, its
+    period); `headers` are the titles of fields whose columns are called otherwise here.
+    """
+
+    sheets: list[str] = []
+    after: str | None = None
+    until: str | None = None
+    columns: Annotated[str, Field(pattern=r"^[A-Za-z]{1,3}:[A-Za-z]{1,3}$")] | None = None
+    set: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
+
+
 class Layout(_Part):
-    """How the rows lie in the file, from `valid_from` (receipt date) on."""
+    """How the rows lie in the file, from `valid_from` (receipt date) on.
+
+    Of the layouts in force the newest is tried first; an older one is taken where the titles of
+    the file are certainly its own (another yearly edition). Layouts with the same `valid_from` are
+    told apart by their titles alone.
+
+    Rows: the header is the row that names the mapped columns; `header_depth` levels, joined by
+    ` / `. `header_fill: true`: a title of an upper level holds for the blank cells beside it, as in
+    text tables, which have no merged cells. Totals, notes, blank rows, repeated headers, rows of
+    column numbers and of units are recognised and counted; `total_words`, `note_words` and
+    `unit_words` add to the words by which they are known.
+
+    `group_rows`: patterns of headings inside the table: a row with one text only, such as
+    `استان {province}`, gives the field to the rows that follow; of several patterns the first is
+    the outermost group. A pattern `{province}` takes any lone text.
+
+    Where the table lies: `after` (below the cell that says so), `until` (above the cell that says
+    so), `columns` (`B:F`); `*` stands for anything in texts. `split`: blank `rows`, `columns` or
+    `both` part the sheet into tables of the same form. `tables`: several tables of the file, each
+    with its place and its constants. `transpose: true`: titles stand in a column, records side by
+    side.
+
+    Forms: fields given by `cell` make one record a sheet; `cells` lists many records by the
+    address of their cells, `cell_map` names a CSV file beside the source file with the same list:
+    columns `sheet`, `cell`, `label_cell`, `label`, `cell.<field>` for a further address, and the
+    field names for constants. `checks` are cells that must say what the agreed form says there.
+    """
 
     valid_from: dt.date = dt.date(1900, 1, 1)
     # sheet names, `*` allowed; empty: every sheet that has the header
     sheets: list[str] = []
+    transpose: bool = False
     header_depth: Annotated[int, Field(ge=1, le=5)] = 1
+    header_fill: bool = False
     # how far down the header may stand
     search_rows: int = 60
-    fields: dict[str, FieldMap]
+    after: str | None = None
+    until: str | None = None
+    columns: Annotated[str, Field(pattern=r"^[A-Za-z]{1,3}:[A-Za-z]{1,3}$")] | None = None
+    split: Literal["none", "rows", "columns", "both"] = "none"
+    tables: list[Table] = []
+    fields: dict[str, FieldMap] = {}
     unpivot: Unpivot | None = None
+    group_rows: list[str] = []
+    cells: list[CellRecord] = []
+    cells_into: str = "value"
+    cell_map: str | None = None
+    checks: list[CellCheck] = []
     total_words: list[str] = []
+    note_words: list[str] = []
+    unit_words: list[str] = []
     # leave hidden rows, columns and sheets in (with a finding) or out
     hidden: Literal["include", "exclude"] = "include"
+    # facts before this day are taken for misread years and refused; 2010 where none is given
+    earliest: dt.date | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Layout:
+        if self.is_form:
+            for name, mapping in self.fields.items():
+                if mapping.headers:
+                    raise ValueError(f"the field '{name}' has headers, but cells make a form")
+            given = [self.unpivot, self.tables, self.group_rows, self.transpose]
+            if any(given) or self.split != "none" or self.after or self.until or self.columns:
+                raise ValueError("cells go with fields, sheets and checks only")
+        elif not self.is_table and any(
+            [self.tables, self.group_rows, self.transpose, self.split != "none"]
+        ):
+            raise ValueError("a table needs fields with headers")
+        for pattern in self.group_rows:
+            if len(placeholders(pattern)) != 1:
+                raise ValueError(f"group_rows: '{pattern}' needs one {{field}}")
+        for table in self.tables:
+            for name in table.headers:
+                if name not in self.fields or not self.fields[name].headers:
+                    raise ValueError(f"tables: '{name}' has no headers in the layout's fields")
+            for name in table.set:
+                if name in self.fields:
+                    raise ValueError(f"tables: '{name}' is set here and mapped under fields")
+        return self
+
+    @property
+    def is_form(self) -> bool:
+        """Whether records are read from listed cells."""
+        return bool(self.cells) or self.cell_map is not None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether records are found below (or beside) headers."""
+        return self.unpivot is not None or any(m.headers for m in self.fields.values())
+
+    def names(self) -> list[frozenset[str]]:
+        """The fields that records may be given, for each way in which the layout makes them."""
+        common = frozenset(self.fields) | {
+            name for pattern in self.group_rows for name in placeholders(pattern)
+        }
+        ways = [common]
+        if self.unpivot is not None:
+            ways = [common | {self.unpivot.into} | wide.fields for wide in self.unpivot.columns]
+        if self.tables:
+            ways = [way | set(table.set) for way in ways for table in self.tables]
+        if self.cells:
+            ways = [
+                common
+                | set(one.set)
+                | set(one.cells)
+                | ({self.cells_into} if one.cell is not None else set())
+                for one in self.cells
+            ]
+        return list(dict.fromkeys(frozenset(way) for way in ways))
+
+
+class TextForm(_Part):
+    """How a text table is to be cut, where its own form does not prove it.
+
+    `separator`: one character; `spaces` (each run of blanks parts two cells, no cell is blank and
+    none holds a space); `aligned` (cells stand below each other, at least two blanks apart).
+    `columns`: the first character of each column, counted from 1, for tables of fixed width.
+    `encoding` is believed only where the bytes bear it. `quotes: false`: a quotation mark is a
+    sign like any other.
+    """
+
+    separator: str | None = None
+    columns: list[Annotated[int, Field(ge=1)]] = []
+    encoding: Literal["utf-8", "utf-16", "cp1256"] | None = None
+    quotes: bool = True
+
+    @model_validator(mode="after")
+    def _one_cut(self) -> TextForm:
+        if self.separator is not None and self.columns:
+            raise ValueError("give separator or columns, not both")
+        if self.separator not in (None, "spaces", "aligned") and len(self.separator or "") != 1:
+            raise ValueError("separator is one character, or 'spaces' or 'aligned'")
+        if self.columns != sorted(set(self.columns)):
+            raise ValueError("columns must ascend")
+        return self
 
 
 class Quality(_Part):
@@ -226,6 +470,8 @@ class SourceSpec(_Part):
     schedule: Schedule = Schedule()
     connector: Connector
     layouts: Annotated[list[Layout], Field(min_length=1)]
+    # how text tables are cut, for files that do not prove it themselves
+    text: TextForm = TextForm()
     quality: Quality = Quality()
     description: str | None = None
 
@@ -233,26 +479,25 @@ class SourceSpec(_Part):
     @classmethod
     def _in_order(cls, layouts: list[Layout]) -> list[Layout]:
         dates = [layout.valid_from for layout in layouts]
-        if dates != sorted(set(dates)):
-            raise ValueError("layouts must have ascending, different valid_from dates")
+        if dates != sorted(dates):
+            raise ValueError("layouts must have ascending valid_from dates")
         return layouts
 
     @model_validator(mode="after")
     def _fields_exist(self) -> SourceSpec:
         kind = KINDS[self.kind]
+        constants = {"agency": self.agency, "province": self.province}
         for layout in self.layouts:
-            names = set(layout.fields)
-            if layout.unpivot is not None:
-                names |= {layout.unpivot.into}
-                for wide in layout.unpivot.columns:
-                    names |= set(wide.set)
-            for name in sorted(names):
-                try:
-                    kind.field(name)
-                except KeyError as error:
-                    raise ValueError(error.args[0]) from None
-            constants = {"agency": self.agency, "province": self.province}
-            for field in kind.fields:
-                if field.required and field.name not in names and not constants.get(field.name):
-                    raise ValueError(f"kind '{kind.name}' needs the field '{field.name}'")
+            for names in layout.names():
+                for name in sorted(names):
+                    try:
+                        kind.field(name)
+                    except KeyError as error:
+                        raise ValueError(error.args[0]) from None
+                if layout.cell_map is not None and not layout.cells:
+                    continue  # the map is read by the registry, which asks again
+                for field in kind.fields:
+                    given = field.name in names or constants.get(field.name)
+                    if field.required and not given:
+                        raise ValueError(f"kind '{kind.name}' needs the field '{field.name}'")
         return self

@@ -9,9 +9,11 @@ and of problems, each with file, line and remedy. One bad file never hides the o
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import difflib
 import hashlib
+import io
 import json
 import re
 import typing
@@ -29,13 +31,14 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ingestion.errors import SpecError
 from ingestion.spec.kinds import KINDS
-from ingestion.spec.model import Layout, SourceSpec
+from ingestion.spec.model import Layout, SourceSpec, Unpivot, WideColumn, placeholders
 
 RETIRED_FILE = "retired.yml"
 _SECRET_WORDS = re.compile(
     r"(?i)(token|secret|passw(or)?d|api[-_]?key|authorization|access[-_]key)"
 )
 _URL_USER = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_ADDRESS = re.compile(r"^(?:.+!)?\$?[A-Za-z]{1,3}\$?[1-9][0-9]{0,6}$")
 _KIND_FIELD = re.compile(r"has no field '([^']+)'")
 
 
@@ -151,10 +154,12 @@ def load_spec(path: Path) -> LoadedSpec:
             "The file is not a mapping of settings.",
             "Begin with 'source: <agency>__<dataset>'.",
         )
+    content = _plain(tree)
+    maps = _read_cell_maps(path, tree, content)
     try:
-        spec = SourceSpec.model_validate(_plain(tree))
+        spec = SourceSpec.model_validate(content)
     except ValidationError as error:
-        raise _first_fault(path, tree, error) from None
+        raise _fault_of_map(maps, error) or _first_fault(path, tree, error) from None
     if spec.source != path.stem or path.suffix != ".yml":
         raise SpecError(
             path,
@@ -259,6 +264,107 @@ def _line_of_key(node: Any, name: str) -> int | None:
             line = _line_of_key(item, name)
             if line is not None:
                 return line
+    return None
+
+
+# ------------------------------------------------------------------------------ cell maps
+
+
+@dataclass(frozen=True)
+class _CellMap:
+    """A CSV file of cells and the line on which each of its entries ends."""
+
+    path: Path
+    lines: list[int]
+
+
+def _read_cell_maps(path: Path, tree: CommentedMap, content: Any) -> dict[int, _CellMap]:
+    """Put the entries of each layout's `cell_map` under its `cells`; the maps by layout."""
+    found: dict[int, _CellMap] = {}
+    layouts = content.get("layouts")
+    for index, layout in enumerate(layouts if isinstance(layouts, list) else []):
+        name = layout.get("cell_map") if isinstance(layout, dict) else None
+        if not isinstance(name, str):
+            continue
+        line = _line(tree, ("layouts", index, "cell_map"))
+        if layout.get("cells"):
+            raise SpecError(
+                path, line, "Both cells and cell_map are given.", "Keep one of the two."
+            )
+        entries, lines = _entries(path, line, path.parent / name)
+        layout["cells"] = entries
+        found[index] = _CellMap(path.parent / name, lines)
+    return found
+
+
+def _entries(path: Path, line: int, file: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """The entries of a CSV file of cells, blank lines left out."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            path,
+            line,
+            f"The file of cells '{file.name}' cannot be read: {error}.",
+            "Put it beside the source file, as CSV in UTF-8.",
+        ) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    entries: list[dict[str, Any]] = []
+    lines: list[int] = []
+    try:
+        titles = [title.strip() for title in next(reader, [])]
+        if len(set(titles)) < len(titles) or not {"cell"} & {t.split(".")[0] for t in titles}:
+            raise SpecError(
+                file,
+                1,
+                f"The columns are {', '.join(titles) or 'missing'}.",
+                "It needs 'cell' (or 'cell.<field>'), each column once; further ones are sheet, "
+                "label_cell, label and the fields of the kind.",
+            )
+        for row in reader:
+            if not any(text.strip() for text in row):
+                continue
+            if len(row) != len(titles):
+                raise SpecError(
+                    file,
+                    reader.line_num,
+                    f"The line has {len(row)} cells, the first line has {len(titles)}.",
+                    "Put texts with a comma in quotes.",
+                )
+            entries.append(_entry(titles, row))
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise SpecError(file, reader.line_num, f"{error}.", "Correct this line.") from None
+    if not entries:
+        raise SpecError(file, 1, "The file lists no cells.", "Add a line for each record.")
+    return entries, lines
+
+
+def _entry(titles: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
+    """One line as the setting `cells` of the source file has it."""
+    entry: dict[str, Any] = {"cells": {}, "set": {}}
+    for title, text in zip(titles, (text.strip() for text in row), strict=True):
+        if not text:
+            continue
+        if title.startswith("cell."):
+            entry["cells"][title.removeprefix("cell.")] = text
+        elif title in ("sheet", "cell", "label_cell", "label"):
+            entry[title] = text
+        else:
+            entry["set"][title] = text
+    return entry
+
+
+def _fault_of_map(maps: Mapping[int, _CellMap], error: ValidationError) -> SpecError | None:
+    """The first fault that lies in a line of a cell map."""
+    for item in error.errors(include_url=False):
+        loc = item["loc"]
+        if len(loc) < 4 or loc[0] != "layouts" or loc[2] != "cells":
+            continue
+        if isinstance(loc[1], int) and loc[1] in maps and isinstance(loc[3], int):
+            found = maps[loc[1]]
+            message = item["msg"].removeprefix("Value error, ")
+            return SpecError(found.path, found.lines[loc[3]], f"{message}.", _remedy(item))
     return None
 
 
@@ -428,9 +534,60 @@ def _check_layout(
                     f"The kind '{kind.name}' has no period '{mapping.period_kind}'.",
                     f"Possible: {', '.join(kind.period_kinds)}.",
                 )
-    unpivot = layout.unpivot
-    if unpivot is None:
-        return
+    _check_cells(path, tree, layout, index)
+    if layout.unpivot is not None:
+        _check_unpivot(path, tree, spec, layout.unpivot, index)
+
+
+def _check_cells(path: Path, tree: CommentedMap, layout: Layout, index: int) -> None:
+    """Addresses that can't be, and one address for two records."""
+    at: tuple[str | int, ...] = ("layouts", index, "cell_map" if layout.cell_map else "cells")
+    seen: dict[tuple[str | None, str], int] = {}
+    for number, entry in enumerate(layout.cells):
+        here = at if layout.cell_map else (*at, number)
+        which = f"Entry {number + 1} of the cells"
+        given = [entry.cell, entry.label_cell, *entry.cells.values()]
+        for where in given:
+            if where is not None and not _ADDRESS.match(where):
+                raise SpecError(
+                    path,
+                    _line(tree, here),
+                    f"{which}: '{where}' is no cell address.",
+                    "Write it like 'C7' or 'Sheet!C7'.",
+                )
+        clash = sorted((set(entry.set) | set(entry.cells)) & set(layout.fields))
+        if clash:
+            raise SpecError(
+                path,
+                _line(tree, here),
+                f"{which} gives the field '{clash[0]}', which is also mapped under 'fields'.",
+                "Give it in one of the two places.",
+            )
+        if entry.cell is not None:
+            place = (entry.sheet, entry.cell.upper())
+            if place in seen:
+                raise SpecError(
+                    path,
+                    _line(tree, here),
+                    f"{which} reads the same cell {entry.cell} as entry {seen[place] + 1}.",
+                    "Correct the address of one of the two.",
+                )
+            seen[place] = number
+    for number, check in enumerate(layout.checks):
+        if not _ADDRESS.match(check.cell):
+            raise SpecError(
+                path,
+                _line(tree, ("layouts", index, "checks", number)),
+                f"'{check.cell}' is no cell address.",
+                "Write it like 'C7' or 'Sheet!C7'.",
+            )
+
+
+def _check_unpivot(
+    path: Path, tree: CommentedMap, spec: SourceSpec, unpivot: Unpivot, index: int
+) -> None:
+    layout, kind = spec.layouts[index], KINDS[spec.kind]
+    at: tuple[str | int, ...] = ("layouts", index)
     if unpivot.into in layout.fields:
         raise SpecError(
             path,
@@ -438,21 +595,41 @@ def _check_layout(
             f"The field '{unpivot.into}' is mapped and is also what the wide columns go into.",
             "Remove it from 'fields' or choose another 'into'.",
         )
+    units: dict[tuple[tuple[str, str], ...], WideColumn] = {}
     for position, column in enumerate(unpivot.columns):
-        clash = sorted(set(column.set) & set(layout.fields))
+        here = (*at, "unpivot", "columns", position)
+        clash = sorted(column.fields & set(layout.fields))
         if clash:
             raise SpecError(
                 path,
-                _line(tree, (*at, "unpivot", "columns", position, "set")),
+                _line(tree, (*here, "set")),
                 f"The field '{clash[0]}' is set here and mapped under 'fields'.",
                 "Give it in one of the two places.",
             )
-        if set(column.set) != set(unpivot.columns[0].set):
+        if column.fields != unpivot.columns[0].fields:
             raise SpecError(
                 path,
-                _line(tree, (*at, "unpivot", "columns", position)),
+                _line(tree, here),
                 "Every wide column must set the same fields.",
-                f"The first one sets: {', '.join(sorted(unpivot.columns[0].set))}.",
+                f"The first one sets: {', '.join(sorted(unpivot.columns[0].fields))}.",
+            )
+        in_title = "period" in placeholders(column.pattern or "")
+        if in_title and column.period_kind is None and len(kind.period_kinds) > 1:
+            raise SpecError(
+                path,
+                _line(tree, here),
+                f"The kind '{kind.name}' may be reported for {', '.join(kind.period_kinds)}.",
+                "Say which one the titles name with 'period_kind'.",
+            )
+        # the records of a pattern are known again by what it sets
+        same = units.setdefault(tuple(sorted(column.set.items())), column)
+        differs = (same.unit, same.percent_scale) != (column.unit, column.percent_scale)
+        if differs and (same.pattern or column.pattern):
+            raise SpecError(
+                path,
+                _line(tree, here),
+                "Two wide columns set the same and differ in unit or percent_scale.",
+                "Tell them apart by 'set', for example by the indicator.",
             )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 
-class IngestError(Exception):
-    """Something that stopped a source.
+class _ToldError(Exception):
+    """An error for the person who reads it.
 
     `code` is lower-kebab and stable (alerts hang on it), `message` one sentence in plain words,
     `remedy` the next action, `locator` the file, sheet, cell, line or address concerned. No
@@ -27,6 +27,18 @@ class IngestError(Exception):
     def __str__(self) -> str:
         where = f"{self.locator}: " if self.locator else ""
         return f"{where}{self.message} [{self.code}] {self.remedy}".rstrip()
+
+
+class IngestError(_ToldError):
+    """Something that stopped a source, and that the ledger records against it."""
+
+
+class HouseError(_ToldError):
+    """A fault of this installation, met while a source was read.
+
+    Deliberately no IngestError: a file must not be recorded as refused because our own reader
+    could not start. Nothing is recorded; the load fails and the next one takes the file again.
+    """
 
 
 class SpecError(IngestError):

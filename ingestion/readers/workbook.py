@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ingestion.errors import ReadError
+from ingestion.errors import HouseError, ReadError
 from ingestion.readers.encoding import damage, decode
 from ingestion.readers.limits import Limits
 from ingestion.table import CellError, Grid, Merge
@@ -98,12 +98,22 @@ class _SafeUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"the reader sent {module}.{name}")
 
 
+def _not_started(why: str) -> HouseError:
+    return HouseError(
+        "reader-not-started",
+        f"The process that opens workbooks cannot start: {why}.",
+        "Run `payesh doctor` and `make setup`; the file is kept and is loaded by the next run.",
+        "ingestion.untrusted.worker",
+    )
+
+
 class _Child:
     """The reading process, shared by all threads of this process, one file at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
         self._owner = 0
 
     def read(self, data: bytes, name: str, kind: str, limits: Limits) -> list[Grid]:
@@ -142,14 +152,18 @@ class _Child:
             if self._process.poll() is None:
                 return self._process
             self._discard()
-        self._process = subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={"LC_ALL": "C.UTF-8"},
-            cwd="/",
-        )
+        self._is_ready = False
+        try:
+            self._process = subprocess.Popen(
+                _COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={"LC_ALL": "C.UTF-8"},
+                cwd="/",
+            )
+        except OSError as error:
+            raise _not_started(str(error)) from error
         self._owner = os.getpid()
         return self._process
 
@@ -170,6 +184,8 @@ class _Child:
         while True:
             message = self._receive(process)
             match message:
+                case ("ready",):
+                    self._is_ready = True
                 case ("sheet", meta):
                     grids.append(_grid(meta))
                 case ("rows", rows):
@@ -197,8 +213,8 @@ class _Child:
 
     def _post_mortem(
         self, process: subprocess.Popen[bytes], name: str, timed_out: bool, error: Exception
-    ) -> ReadError:
-        """What the child died of, as far as its end tells."""
+    ) -> ReadError | HouseError:
+        """What the child died of, as far as its end tells; before "ready" it was our own fault."""
         lied = isinstance(error, pickle.UnpicklingError)
         if not lied:
             # its pipe closes a moment before it is gone
@@ -212,6 +228,8 @@ class _Child:
             process.stderr.read(20_000).decode(errors="replace").strip() if process.stderr else ""
         )
         self._discard()
+        if not self._is_ready:
+            return _not_started(said.splitlines()[-1][:200] if said else f"exit status {status}")
         if lied:
             return ReadError(
                 "reader-crashed", f"The reader was taken over: {error}.", _RESEND, name

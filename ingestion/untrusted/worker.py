@@ -1,6 +1,7 @@
 """The child process that opens untrusted workbooks (traps S11, X4, X5, X8, N13).
 
-Started and fed by `ingestion.readers.workbook`; runs `main()`.
+Started and fed by `ingestion.readers.workbook`; runs `main()`. It says ("ready",) first, so that a
+child that cannot even start is never mistaken for a workbook that cannot be read.
 
 In, on standard input, for each file: an 8-byte length and a JSON header (`format`, `size`, limits),
 then the bytes. Out, on standard output: length-prefixed pickles of built-in values and datetime
@@ -39,6 +40,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
+    _send(sink, ("ready",))
+    sink.flush()
     while True:
         prefix = source.read(8)
         if len(prefix) < 8:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from openpyxl.comments import Comment
 from openpyxl.worksheet.worksheet import Worksheet
 
-from ingestion.errors import ReadError
+from ingestion.errors import HouseError, IngestError, ReadError
 from ingestion.readers import Limits, read, read_parts, workbook
 from ingestion.readers.encoding import decode
 from ingestion.readers.json_rows import PART, POINTER
@@ -341,9 +341,18 @@ def test_S11_memory_is_bounded() -> None:
     assert len(grids(data)[0].rows) == 4000
 
 
+# what a child says once it stands
+READY = (
+    "import pickle, struct, sys\n"
+    "body = pickle.dumps(('ready',))\n"
+    "sys.stdout.buffer.write(struct.pack('>Q', len(body)) + body)\n"
+    "sys.stdout.buffer.flush()\n"
+)
+
+
 def test_S11_time_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     slow = tmp_path / "worker.py"
-    slow.write_text("import time\ntime.sleep(60)\n")
+    slow.write_text(READY + "import time\ntime.sleep(60)\n")
     monkeypatch.setattr(workbook, "_COMMAND", [sys.executable, str(slow)])
     monkeypatch.setattr(workbook, "_CHILD", workbook._Child())
     assert code(ICT.read_bytes(), Limits(wall_seconds=0.5)) == "workbook-timeout"
@@ -368,7 +377,7 @@ def test_a_child_that_dies_or_lies_is_an_error_of_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, expected: str
 ) -> None:
     broken = tmp_path / "worker.py"
-    broken.write_text(program)
+    broken.write_text(READY + program)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workbook, "_COMMAND", [sys.executable, str(broken)])
     monkeypatch.setattr(workbook, "_CHILD", workbook._Child())
@@ -377,10 +386,28 @@ def test_a_child_that_dies_or_lies_is_an_error_of_the_file(
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-c", "import no_such_module_of_ours"],
+        ["/no/such/program"],
+    ],
+)
+def test_a_child_that_cannot_start_is_no_error_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr(workbook, "_COMMAND", command)
+    monkeypatch.setattr(workbook, "_CHILD", workbook._Child())
+    with pytest.raises(HouseError) as caught:
+        read(ICT.read_bytes(), "f")
+    assert caught.value.code == "reader-not-started"
+    assert not isinstance(caught.value, IngestError)
+
+
 def test_P12_the_child_gets_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PAYESH_SECRET_X", "s3cret")
     spy = tmp_path / "worker.py"
-    spy.write_text("import os\nraise SystemExit(','.join(sorted(os.environ)))")
+    spy.write_text(READY + "import os\nraise SystemExit(','.join(sorted(os.environ)))")
     monkeypatch.setattr(workbook, "_COMMAND", [sys.executable, str(spy)])
     monkeypatch.setattr(workbook, "_CHILD", workbook._Child())
     with pytest.raises(ReadError) as caught:

@@ -32,6 +32,7 @@ import polars as pl
 
 from ingestion.contracts.fields import FieldReading, ReadContext, dtype_of, read_field
 from ingestion.contracts.reasons import reason as look_up
+from ingestion.contracts.reconcile import Summand, reconcile
 from ingestion.errors import IngestError
 from ingestion.normalise.calendar import TEHRAN
 from ingestion.normalise.codelists import CodeLists
@@ -134,7 +135,8 @@ def judge(
         raise ValueError("received_at must carry its time zone")
     kind = KINDS[spec.kind]
     fields = _read_all(table, layout, spec, code_lists, kind, received_at)
-    by_column = any(item.reading.by_column for item in fields.values())
+    # a total is held against the whole table, never against a part of it
+    by_column = bool(table.control_totals) or any(f.reading.by_column for f in fields.values())
     _refuse_the_future(fields, kind, received_at)
     _refuse_foreign_provinces(fields, spec, code_lists)
     _refuse_reversed_times(fields)
@@ -148,6 +150,8 @@ def judge(
     earlier = _of_rows(table.findings, is_accepted)
     findings = [f for f in table.findings if f.row is None or f.row not in earlier]
     findings += _remarks(table, fields)
+    if table.control_totals:
+        findings += _total_findings(table, layout, fields, kind, code_lists)
     findings += _row_findings(table, fields, faults, twins, earlier)
     findings += _cell_findings(fields, is_accepted)
     non_data = _counted(table.non_data)
@@ -801,6 +805,24 @@ def _remarks(table: RawTable, fields: dict[str, _Field]) -> list[Finding]:
             )
         )
     return found
+
+
+def _total_findings(
+    table: RawTable, layout: Layout, fields: dict[str, _Field], kind: Kind, code_lists: CodeLists
+) -> list[Finding]:
+    """Totals that their rows do not give (K9).
+
+    Columns turned long have a unit each and stay out.
+    """
+    wide = layout.unpivot.into if layout.unpivot is not None else None
+    summands = [
+        Summand(item.field, layout.fields[name], item.column, item.reading)
+        for name, item in fields.items()
+        if item.column is not None and item.is_mapped and name in layout.fields and name != wide
+    ]
+    return reconcile(
+        table.control_totals, summands, ReadContext(None, code_lists, kind.period_kinds[0], False)
+    )
 
 
 def _log_trimmed(name: str, column: Column) -> None:

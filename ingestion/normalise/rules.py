@@ -38,6 +38,7 @@ RULES: Final[dict[str, int]] = {
     "rial": 1,
     "source": 1,
     "text": 1,
+    "total": 1,
 }
 
 

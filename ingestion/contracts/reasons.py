@@ -354,13 +354,6 @@ _FILES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "ردیف جمع یا ردیف‌های آن را اصلاح کنید؛ ردیف‌ها همان‌گونه که هست پذیرفته شد.",
     ),
     (
-        "total-differs",
-        "a total row differs from the sum of its rows: {detail}",
-        "Correct the total or the rows; the rows were taken as they stand.",
-        "ردیف جمع با حاصل‌جمع ردیف‌ها برابر نیست: {detail}",
-        "ردیف جمع یا ردیف‌های آن را اصلاح کنید؛ ردیف‌ها همان‌گونه که هست پذیرفته شد.",
-    ),
-    (
         "hidden-rows",
         "the file holds hidden rows, columns or sheets that were read: {detail}",
         "Delete them, or set hidden: exclude in the source file.",

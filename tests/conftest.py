@@ -24,12 +24,19 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infra import embedded
 from infra.postgres import admin_url, migrate
 from infra.settings import Settings
 
 _TEMPLATE = "payesh_template"
+
+# A property is true or false, whatever else the machine is doing at that moment.
+settings.register_profile(
+    "house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("house")
 
 
 def _folder(prefix: str) -> Path:

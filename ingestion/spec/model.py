@@ -171,9 +171,6 @@ class FieldMap(_Part):
     # how far a total row may be from the sum of its rows, in the stored unit; totals of percentages
     # and indicators are compared only where this is given
     total_tolerance: Annotated[float, Field(ge=0)] | None = None
-    # how far a total row may be from the sum of its rows, in the stored unit; totals of percentages
-    # and indicators are compared only where this is given
-    total_tolerance: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> FieldMap:

@@ -191,6 +191,9 @@ def _notified(file: _File, place: int, until: dt.date) -> None:
     if (place, code) == (1, "A9"):
         file.tell(anchor + 69 * _DAY, "extended", extended_to=anchor + 250 * _DAY)
     ends = anchor + draw.randint(70, 280) * _DAY
+    if (place, code) == (0, "A9"):
+        # due soon on the first night, done some days too late on the second
+        ends = anchor + 188 * _DAY
     day, percent = anchor + 20 * _DAY, 0
     while day < ends and day <= _last_day(until):
         percent = min(95, percent + draw.randint(0, 18))

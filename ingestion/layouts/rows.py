@@ -25,6 +25,7 @@ SEARCHED_ROWS: Final = 3
 _NUMBERED: Final = re.compile(r"^\(?(\d{1,3})\)?(?:=.*)?$")
 _RULING: Final = re.compile(r"^[-=+_|:.\u2500-\u257f\u2014\u2013]{3,}$")
 # titles such as «ارقام به میلیون ریال»: the unit of the whole table
+_MONEY: Final = re.compile("(?:هزار|میلیون|میلیارد|تریلیون)*(?:ریال|تومان)")
 _TITLE_UNIT: Final = re.compile(
     "(?:ارقام|مبالغ|مبلغ|واحد|اعداد)(?:به|:|بر?حسب|\\(|=)*((?:هزار|میلیون|میلیارد|تریلیون)*(?:ریال|تومان))"
 )
@@ -118,12 +119,22 @@ def refuse_other_unit(text: str, declared: str, at: str) -> None:
         raise _mismatch(text, declared, at)
 
 
+def refuse_header_unit(title: str, declared: str, at: str) -> None:
+    """Raise `unit-mismatch` when a column's own title names another unit of money."""
+    powers = {rial_power(unit) for unit in _MONEY.findall(key(title))}
+    if powers and rial_power(declared) not in powers:
+        raise _mismatch(title, declared, at)
+
+
 def refuse_title_unit(text: str, declared: Sequence[str], at: str) -> None:
-    """Raise `unit-mismatch` when a title names a unit of money that no column was declared in."""
-    match = _TITLE_UNIT.search(key(text))
-    if match is None:
-        return
-    power = rial_power(match.group(1))
+    """Raise `unit-mismatch` when a title names a unit of money that no column was declared in.
+
+    A unit that stands alone above the table, or in brackets, is the table's too.
+    """
+    bare = key(text)
+    match = _TITLE_UNIT.search(bare)
+    said = match.group(1) if match else bare.strip("()[]:«»").removeprefix("به")
+    power = rial_power(said)
     if power is not None and power not in {rial_power(unit) for unit in declared}:
         raise _mismatch(text, ", ".join(sorted(set(declared))), at)
 

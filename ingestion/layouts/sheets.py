@@ -28,6 +28,7 @@ from ingestion.layouts.rows import (
     below_header,
     heading_of,
     in_force,
+    refuse_header_unit,
     refuse_other_unit,
     refuse_title_unit,
     rulings,
@@ -328,12 +329,15 @@ class _Table:
                 if reason == "units" and type(one.values[i]) is str:
                     at = address(self._grid.name, self._first + i, one.column)
                     refuse_other_unit(one.values[i], declared, at)
+            title = self._header.titles.get(one.column, "")
+            refuse_header_unit(title, declared, address(self._grid.name, self._first - 1, one.column))
         declared_units = [d for d in map(self._declared_rial, self._fields) if d is not None]
         if declared_units:
-            above = self._grid.rows[self._place.window.top : self._header.top]
-            for number, row in enumerate(above, self._place.window.top):
+            rows = self._grid.rows[self._place.window.top : self._first + SEARCHED_ROWS]
+            for number, row in enumerate(rows, self._place.window.top):
+                is_lone = sum(not is_blank(value) for value in row) == 1
                 for column, value in enumerate(row):
-                    if type(value) is str:
+                    if type(value) is str and (number < self._header.top or is_lone):
                         at = address(self._grid.name, number, column)
                         refuse_title_unit(value, declared_units, at)
 

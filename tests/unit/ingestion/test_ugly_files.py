@@ -405,3 +405,69 @@ def test_P11_D22_timestamps_without_a_zone_are_tehrans_under_both_offsets() -> N
         None,
     )
     assert [f.reason_code for f in records.findings] == ["ambiguous-time"]
+
+
+# ------------------------------------------------------------------------------ units
+
+MONEY = ["استان", "مصوب", "تخصیص"]
+TOMAN = "(ارقام به میلیون تومان)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "at"),
+    [
+        ([["اعتبارات استانی"], [TOMAN], MONEY, ["تهران", 10, 5]], "گزارش!A2"),
+        ([["مبالغ به هزار ریال", None, None], MONEY, ["تهران", 10, 5]], "گزارش!A1"),
+        ([["اعتبارات", None, "میلیارد ریال"], MONEY, ["تهران", 10, 5]], "گزارش!C1"),
+        ([MONEY, [TOMAN], ["تهران", 10, 5]], "گزارش!A2"),
+        ([MONEY, [None, "میلیارد ریال", "میلیارد ریال"], ["تهران", 10, 5]], "گزارش!B2"),
+    ],
+)
+def test_N10_a_unit_that_the_file_names_must_be_the_declared_one(rows: Rows, at: str) -> None:
+    error = refused(workbook(rows), spec("funding", BUDGET))
+    assert (error.code, error.locator) == ("unit-mismatch", at)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["اعتبارات (ارقام: میلیون ریال)"], MONEY, ["تهران", 10, 5]],
+        [["طرح‌های بالای ۱۰ میلیارد تومان"], MONEY, ["تهران", 10, 5]],
+        [MONEY, ["واحد", "میلیون ریال", "میلیون ریال"], ["تهران", 10, 5]],
+        [MONEY, ["تهران", "10 میلیون ریال", 5]],
+    ],
+)
+def test_N10_the_declared_unit_may_be_named_and_other_sums_spoken_of(rows: Rows) -> None:
+    records = read(workbook(rows), spec("funding", BUDGET))
+    assert by_province(records, "allocated_rial") == {TEHRAN: 10_000_000.0}
+    assert records.findings == []
+
+
+def test_N10_a_title_that_names_its_unit_is_held_against_the_source_file() -> None:
+    titled = {**BUDGET, "allocated": {"headers": ["مصوب (میلیون تومان)"], "unit": "میلیون ریال"}}
+    data = workbook([["استان", "مصوب (میلیون تومان)", "تخصیص"], ["تهران", 10, 5]])
+    assert refused(data, spec("funding", titled)).code == "unit-mismatch"
+    titled["allocated"]["unit"] = "میلیون تومان"
+    records = read(data, spec("funding", titled))
+    assert by_province(records, "allocated_rial") == {TEHRAN: 100_000_000.0}
+
+
+def test_N10_a_cell_that_names_another_unit_is_not_converted_behind_anyones_back() -> None:
+    records = read(workbook([MONEY, ["تهران", "10 میلیارد ریال", 5]]), spec("funding", BUDGET))
+    assert by_province(records, "allocated_rial") == {TEHRAN: None}
+    assert faults(records) == [("cell", "unit-mismatch", "10 میلیارد ریال")]
+
+
+def test_X1_X3_numbers_of_columns_units_and_sums_of_pages_are_no_records() -> None:
+    numbered: Rows = [
+        ["استان", "مصوب", "تخصیص", "مانده"],
+        ["(۱)", "(۲)", "(۳)", "(۴=۲-۳)"],
+        [None, "میلیون ریال", "میلیون ریال", "میلیون ریال"],
+        ["تهران", 10, 5, 5],
+        ["البرز", 20, 10, 10],
+        ["جمع کل", 30, 15, 15],
+    ]
+    records = read(workbook(numbered), spec("funding", BUDGET))
+    assert by_province(records, "allocated_rial") == {TEHRAN: 10_000_000.0, ALBORZ: 20_000_000.0}
+    assert records.findings == []
+    assert sum(records.non_data.values()) == 4

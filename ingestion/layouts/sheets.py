@@ -33,7 +33,7 @@ from ingestion.layouts.rows import (
     refuse_title_unit,
     rulings,
 )
-from ingestion.layouts.words import is_remark, total_keys
+from ingestion.layouts.words import ROW_NUMBER_KEYS, is_figure, is_remark, total_keys
 from ingestion.normalise.rules import rule
 from ingestion.normalise.text import display, key, key_series
 from ingestion.spec.kinds import KINDS, Kind
@@ -107,6 +107,7 @@ class _Table:
         counts["header"] += self._header.depth
         state = self._classify()
         keep = [i for i, reason in enumerate(state) if reason is None]
+        self._refuse_unread(keep)
         for reason in state:
             if reason is not None:
                 counts[reason] += 1
@@ -141,6 +142,31 @@ class _Table:
         return result
 
     # -------------------------------------------------------------------------- reading columns
+
+    def _refuse_unread(self, keep: list[int]) -> None:
+        """Where titles are found by their form, figures below one of another form stop the file:
+        a year would be missing, and nobody would see it."""
+        unpivot = self._layout.unpivot
+        if unpivot is None or not any(wide.pattern for wide in unpivot.columns):
+            return
+        known = set(self._header.found.values())
+        for i in keep:
+            for column, value in enumerate(self._rows[i]):
+                if column in known or is_blank(value) or not is_figure(value):
+                    continue
+                title = display(self._header.titles.get(column, ""))
+                if key(title) in ROW_NUMBER_KEYS:
+                    known.add(column)
+                    continue
+                raise LayoutError(
+                    "unclear-title",
+                    f"Column {letters(column)} '{title}' holds figures, but its title is of none "
+                    "of the declared forms.",
+                    "Give it a pattern or headers under unpivot.columns, or list it under "
+                    "unpivot.ignore; where the titles of an upper level hold for the columns "
+                    "beside them, write 'header_fill: true'.",
+                    address(self._grid.name, self._first + i, column),
+                )
 
     def _values(self, column: int) -> list[Any]:
         values = [row[column] if column < len(row) else None for row in self._rows]
@@ -330,7 +356,9 @@ class _Table:
                     at = address(self._grid.name, self._first + i, one.column)
                     refuse_other_unit(one.values[i], declared, at)
             title = self._header.titles.get(one.column, "")
-            refuse_header_unit(title, declared, address(self._grid.name, self._first - 1, one.column))
+            refuse_header_unit(
+                title, declared, address(self._grid.name, self._first - 1, one.column)
+            )
         declared_units = [d for d in map(self._declared_rial, self._fields) if d is not None]
         if declared_units:
             rows = self._grid.rows[self._place.window.top : self._first + SEARCHED_ROWS]

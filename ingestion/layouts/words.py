@@ -5,6 +5,7 @@ A total is recognised by the whole cell, never by its beginning: «جمع آور
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -66,6 +67,8 @@ _REMARKS: Final = (
     "※",
     "†",
 )
+ROW_NUMBER_KEYS: Final = frozenset(map(key, ("ردیف", "شماره ردیف", "ر", "row", "no", "no.", "#")))
+_FIGURE: Final = re.compile(r"^[-+(]?\d[\d.,/٫٬،%٪)]*$")
 REMARK_KEYS: Final = tuple(sorted({key(word) for word in _REMARKS}))
 
 
@@ -77,6 +80,13 @@ def total_keys(more: Iterable[str] = ()) -> frozenset[str]:
 def is_remark(text: str, more: Iterable[str] = ()) -> bool:
     """Whether a text that stands alone in its row begins like a note, source or signature."""
     return key(text).startswith((*REMARK_KEYS, *map(key, more)))
+
+
+def is_figure(value: object) -> bool:
+    """Whether a cell holds a number, as such or written."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return True
+    return isinstance(value, str) and _FIGURE.match(key(value)) is not None
 
 
 _UNITS: Final = frozenset(

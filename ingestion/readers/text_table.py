@@ -103,10 +103,19 @@ def _perhaps_aligned(text: str, name: str, limits: Limits) -> Grid:
 
 
 def _sniffed(text: str, name: str) -> str | None:
-    """The separator, None when the text has none."""
+    """The separator; None when the text has none, or has its signs only inside aligned cells."""
     if not any(separator in text for separator in SEPARATORS):
         return None
-    return sniff_separator(text, name)
+    try:
+        return sniff_separator(text, name)
+    except ReadError:
+        try:
+            by_alignment(text.splitlines(), name)
+        except ReadError:
+            pass
+        else:
+            return None
+        raise
 
 
 def sniff_separator(text: str, name: str = "") -> str:

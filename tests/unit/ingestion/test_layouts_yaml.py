@@ -1,0 +1,844 @@
+"""Workbooks and texts of agencies nobody asked for their form, read by a source file alone.
+
+Each test writes the source file as YAML and the file's real bytes, and takes both through the
+registry, the readers, the layouts and the contracts, as the pipeline does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from ingestion.errors import IngestError, SpecError
+from ingestion.normalise.codelists import load_code_lists
+from ingestion.pipeline import examine
+from ingestion.spec.registry import LoadedSpec, load_spec
+from ingestion.table import RawTable, Records
+
+LISTS = load_code_lists(Path(__file__).parents[3] / "dbt_project" / "seeds" / "reference")
+NOW = dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)
+HEAD = """\
+source: mict__try
+title: Tried
+kind: {kind}
+agency: mict
+owner: {{name: n, email: n@example.invalid}}
+connector: {{type: folder, path: .}}
+"""
+Rows = list[list[Any]]
+Fix = Callable[[Any], None]
+
+
+class Desk:
+    """Writes a source file and reads bytes by it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, layouts: str, kind: str = "indicator_value") -> LoadedSpec:
+        path = self.folder / "mict__try.yml"
+        path.write_text(
+            HEAD.format(kind=kind) + textwrap.dedent(layouts).lstrip("\n"), encoding="utf-8"
+        )
+        return load_spec(path)
+
+    def both(
+        self, data: bytes, layouts: str, kind: str = "indicator_value"
+    ) -> tuple[RawTable, Records]:
+        raw, records = examine(self.load(layouts, kind).spec, [("f", data)], LISTS, NOW)
+        balance = records.accepted.height + records.rows_refused + sum(records.non_data.values())
+        assert records.rows_read == balance
+        return raw, records
+
+    def read(self, data: bytes, layouts: str, kind: str = "indicator_value") -> Records:
+        return self.both(data, layouts, kind)[1]
+
+    def refused(self, data: bytes, layouts: str, kind: str = "indicator_value") -> IngestError:
+        with pytest.raises(IngestError) as caught:
+            self.read(data, layouts, kind)
+        return caught.value
+
+    def bad(self, layouts: str, kind: str = "indicator_value") -> SpecError:
+        with pytest.raises(SpecError) as caught:
+            self.load(layouts, kind)
+        return caught.value
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def book(sheets: dict[str, Any], fix: Fix | None = None) -> bytes:
+    workbook = openpyxl.Workbook()
+    del workbook["Sheet"]
+    for name, rows in sheets.items():
+        sheet = workbook.create_sheet(name)
+        sheet.sheet_view.rightToLeft = True
+        for row in rows:
+            sheet.append(row)
+    if fix is not None:
+        fix(workbook)
+    buffer = io.BytesIO()
+    workbook.save(buffer)
+    return buffer.getvalue()
+
+
+def cells(records: Records, *columns: str) -> set[tuple[Any, ...]]:
+    """The accepted records by some of their columns, numbers as floats."""
+    names = columns or ("province_code", "period_start", "value")
+    return {
+        tuple(float(v) if hasattr(v, "as_tuple") else v for v in row)
+        for row in records.accepted.select(names).iter_rows()
+    }
+
+
+def place(records: Records, field: str = "value") -> Iterable[str]:
+    return [json.loads(text)[field][0] for text in records.accepted["lineage"]]
+
+
+TEHRAN, QOM, FARS, GILAN = "IR-23", "IR-25", "IR-07", "IR-01"
+Y1401, Y1402 = dt.date(2022, 3, 21), dt.date(2023, 3, 21)
+
+# ------------------------------------------------------------------------------ year columns
+
+YEARS = """
+    layouts:
+      - fields:
+          province: {headers: [استان]}
+        unpivot:
+          columns:
+            - pattern: سال {period}
+              period_kind: jalali_year
+              set: {indicator: landline}
+"""
+
+
+def test_twenty_year_columns_need_one_entry(desk: Desk) -> None:
+    years = range(1385, 1405)
+    digits = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+    rows = [
+        ["جدول ۱- تلفن ثابت"],
+        [
+            "استان",
+            *(f"سال {year}".translate(digits) if year % 2 else f"سال  {year}" for year in years),
+        ],
+        ["تهران", *range(100, 120)],
+        ["قم", *range(200, 220)],
+    ]
+    raw, records = desk.both(book({"ب": rows}), YEARS + "        earliest: 2000-01-01\n")
+    assert records.accepted.height == 40
+    assert (TEHRAN, Y1401, 116.0) in cells(records)
+    assert (QOM, dt.date(2006, 3, 21), 200.0) in cells(records)
+    assert raw.extra_headers == []
+    assert "ب!R2" in set(place(records, "period"))
+
+
+def test_D4_years_before_the_window_are_refused_unless_the_source_says_so(desk: Desk) -> None:
+    rows = [["استان", "سال ۱۳۷۵", "سال ۱۴۰۱"], ["تهران", 1, 2]]
+    records = desk.read(book({"ب": rows}), YEARS)
+    assert cells(records) == {(TEHRAN, Y1401, 2.0)}
+    assert [f.reason_code for f in records.findings] == ["outside-window"]
+
+
+def test_a_title_that_should_name_a_year_and_does_not_stops_the_file(desk: Desk) -> None:
+    rows = [["استان", "سال ۱۴۰۱", "سال ۱۴۰۱ و ۱۴۰۲"], ["تهران", 1, 2]]
+    error = desk.refused(book({"ب": rows}), YEARS)
+    assert (error.code, error.locator) == ("unclear-title", "ب!1:1")
+    assert "column C" in error.message
+    ignoring = YEARS + "          ignore: [سال ۱۴۰۱ و ۱۴۰۲]\n"
+    assert cells(desk.read(book({"ب": rows}), ignoring)) == {(TEHRAN, Y1401, 1.0)}
+
+
+def test_two_columns_of_one_year_are_not_chosen_between(desk: Desk) -> None:
+    rows = [["استان", "سال ۱۴۰۱", "سال 1401"], ["تهران", 1, 2]]
+    assert desk.refused(book({"ب": rows}), YEARS).code == "duplicate-header"
+
+
+def test_figures_below_a_title_of_another_form_are_not_left_aside(desk: Desk) -> None:
+    for title in ("پیش‌بینی", None):
+        rows = [["ردیف", "استان", "سال ۱۴۰۱", title], [1, "تهران", 1, "۲٬۵۰۰"], [2, "قم", 1, None]]
+        error = desk.refused(book({"ب": rows}), YEARS)
+        assert (error.code, error.locator) == ("unclear-title", "ب!D2")
+    notes = [["ردیف", "استان", "سال ۱۴۰۱", "شرح"], [1, "تهران", 1, "برآورد"]]
+    assert desk.read(book({"ب": notes}), YEARS).accepted.height == 1
+
+
+def test_a_year_table_without_any_year_is_refused(desk: Desk) -> None:
+    rows = [["استان", "جمعیت"], ["تهران", 1]]
+    error = desk.refused(book({"ب": rows}), YEARS)
+    assert (error.code, "سال {period}" in error.message) == ("missing-column", True)
+
+
+def test_X2_years_above_indicators_below_in_merged_headers(desk: Desk) -> None:
+    rows = [
+        ["استان", "۱۴۰۱", None, "۱۴۰۲", None],
+        [None, "تلفن ثابت", "شاخص توسعه ICT", "تلفن ثابت", "شاخص توسعه ICT"],
+        ["قم", 1, 2, 3, None],
+    ]
+
+    def merge(workbook: Any) -> None:
+        for area in ("A1:A2", "B1:C1", "D1:E1"):
+            workbook["ب"].merge_cells(area)
+
+    layout = """
+        layouts:
+          - header_depth: 2
+            fields:
+              province: {headers: [استان]}
+            unpivot:
+              columns:
+                - {pattern: "{period} / {indicator}", period_kind: jalali_year}
+    """
+    records = desk.read(book({"ب": rows}, merge), layout)
+    assert cells(records, "indicator_code", "period_start", "value") == {
+        ("landline", Y1401, 1.0),
+        ("idi", Y1401, 2.0),
+        ("landline", Y1402, 3.0),
+    }
+    assert records.non_data["blank_value"] == 1
+    # a text table has no merged cells: the titles hold to the side only where the source says so
+    text = "\n".join(";".join(str(v or "") for v in row) for row in rows).encode()
+    error = desk.refused(text, layout)
+    assert (error.code, "header_fill" in error.remedy) == ("unclear-title", True)
+    assert "C 'شاخص توسعه ICT'" in error.message
+    filled = layout.replace("header_depth: 2", "header_depth: 2\n            header_fill: true")
+    assert cells(desk.read(text, filled)) == cells(records)
+
+
+def test_months_by_name_in_the_titles_and_the_indicator_beside_them(desk: Desk) -> None:
+    rows = [["استان", "تلفن ثابت فروردین ۱۴۰۲", "تلفن ثابت اردیبهشت ۱۴۰۲"], ["فارس", 5, 6]]
+    layout = """
+        layouts:
+          - fields:
+              province: {headers: [استان]}
+            unpivot:
+              columns:
+                - pattern: "تلفن ثابت {period}"
+                  period_kind: jalali_month
+                  set: {indicator: landline}
+    """
+    records = desk.read(book({"ب": rows}), layout)
+    assert cells(records) == {(FARS, Y1402, 5.0), (FARS, dt.date(2023, 4, 21), 6.0)}
+    assert records.accepted["period_kind"].unique().to_list() == ["jalali_month"]
+
+
+def test_wide_entries_that_cannot_be_told_apart_are_refused(desk: Desk) -> None:
+    error = desk.bad(
+        """
+        layouts:
+          - fields:
+              province: {headers: [استان]}
+            unpivot:
+              columns:
+                - {pattern: "تعداد {indicator} {period}", period_kind: jalali_year, unit: line}
+                - {pattern: "نرخ {indicator} {period}", period_kind: jalali_year, unit: index}
+        """
+    )
+    assert (error.line, "unit" in error.message) == (13, True)
+    assert "period_kind" in desk.bad(YEARS.replace("period_kind: jalali_year", "unit: line")).remedy
+    wrong = desk.bad(YEARS.replace("سال {period}", "'{indicator}{unit} {period}'"))
+    assert "need a word or sign" in wrong.message
+
+
+# ------------------------------------------------------------------------------ groups of rows
+
+GROUPS = """
+    layouts:
+      - group_rows: ["استان {province}"]
+        fields:
+          indicator: {headers: [شاخص]}
+          period: {headers: [سال], period_kind: jalali_year}
+          value: {headers: [مقدار]}
+"""
+GROUPED: Rows = [
+    ["شاخص", "سال", "مقدار"],
+    ["استان تهران", None, None],
+    ["تلفن ثابت", 1401, 1],
+    ["شاخص توسعه ICT", 1401, 2],
+    ["جمع", None, 3],
+    ["استان  قم", None, None],
+    ["تلفن ثابت", 1401, 4],
+    ["منبع: مرکز آمار ایران"],
+]
+
+
+def test_X2_a_heading_inside_the_table_holds_for_the_rows_below_it(desk: Desk) -> None:
+    def merge(workbook: Any) -> None:
+        for area in ("A2:C2", "A6:C6"):
+            workbook["ب"].merge_cells(area)
+
+    for fix in (merge, None):
+        records = desk.read(book({"ب": GROUPED}, fix), GROUPS)
+        assert cells(records, "province_code", "indicator_code", "value") == {
+            (TEHRAN, "landline", 1.0),
+            (TEHRAN, "idi", 2.0),
+            (QOM, "landline", 4.0),
+        }
+        assert place(records, "province") == ["ب!A2", "ب!A2", "ب!A6"]
+        assert records.non_data == {"header": 1, "group": 2, "total": 1, "note": 1}
+
+
+def test_K9_rows_that_no_heading_speaks_of_are_refused_not_national(desk: Desk) -> None:
+    above = [GROUPED[0], ["تلفن ثابت", 1401, 9], *GROUPED[1:]]
+    after_total = [*GROUPED[:5], ["شاخص توسعه ICT", 1402, 9], *GROUPED[5:]]
+    for rows, at in ((above, "ب!2"), (after_total, "ب!6")):
+        records = desk.read(book({"ب": rows}), GROUPS)
+        assert records.accepted.height == 3
+        (finding,) = [f for f in records.findings if f.scope == "row"]
+        assert (finding.reason_code, finding.field) == ("missing-key", "province")
+        assert finding.locator == at
+
+
+def test_a_heading_of_an_unknown_province_takes_its_rows_with_it(desk: Desk) -> None:
+    rows = [*GROUPED[:5], ["استان خراسان", None, None], *GROUPED[6:]]
+    records = desk.read(book({"ب": rows}), GROUPS)
+    assert (records.accepted.height, records.rows_refused) == (2, 1)
+
+
+def test_two_levels_of_headings(desk: Desk) -> None:
+    layout = (
+        GROUPS.replace('["استان {province}"]', '["سال {period}", "استان {province}"]')
+        .replace("          period: {headers: [سال], period_kind: jalali_year}\n", "")
+        .replace("value: {headers", "unit: {value: line}\n          value: {headers")
+    )
+    rows = [
+        ["شاخص", "مقدار"],
+        ["سال jalali_year:1401"],
+        ["استان تهران"],
+        ["تلفن ثابت", 1],
+        ["سال jalali_year:1402"],
+        ["تلفن ثابت", 2],
+        ["استان قم"],
+        ["تلفن ثابت", 3],
+    ]
+    records = desk.read(book({"ب": rows}), layout)
+    assert cells(records) == {(TEHRAN, Y1401, 1.0), (QOM, Y1402, 3.0)}
+    assert records.rows_refused == 1  # below a new year no province has been named yet
+
+
+FILLED = """
+    layouts:
+      - fields:
+          province: {headers: [استان], fill_down: true, required: false}
+          indicator: {headers: [شاخص]}
+          period: {value: "jalali_year:1401"}
+          value: {headers: [مقدار]}
+"""
+
+
+def test_fill_down_gives_the_label_of_the_group_and_its_address(desk: Desk) -> None:
+    rows = [
+        ["استان", "شاخص", "مقدار"],
+        ["تهران", "تلفن ثابت", 1],
+        [None, "شاخص توسعه ICT", 2],
+        ["جمع", None, 3],
+        [None, "تلفن ثابت", 9],
+        ["قم", "تلفن ثابت", 4],
+    ]
+    records = desk.read(book({"ب": rows}), FILLED)
+    assert cells(records, "province_code", "indicator_code", "value") == {
+        (TEHRAN, "landline", 1.0),
+        (TEHRAN, "idi", 2.0),
+        (QOM, "landline", 4.0),
+    }
+    assert place(records, "province") == ["ب!A2", "ب!A2", "ب!A6"]
+    (finding,) = [f for f in records.findings if f.scope == "row"]
+    assert (finding.reason_code, finding.row) == ("missing-key", 2)
+
+
+# ------------------------------------------------------------------------------ several tables
+
+TWO = """
+    layouts:
+      - fields:
+          province: {headers: [استان]}
+          period: {value: "jalali_year:1401"}
+          value: {headers: [مقدار]}
+        tables:
+          - {after: "جدول ۱*", until: "جدول ۲*", set: {indicator: landline}}
+          - {after: "جدول ۲*", set: {indicator: idi}, headers: {value: [عدد]}}
+"""
+STACKED: Rows = [
+    ["وزارت ارتباطات"],
+    ["جدول 1- تلفن ثابت"],
+    ["استان", "مقدار"],
+    ["تهران", 1],
+    ["قم", 2],
+    [],
+    ["جدول ۲ ـ شاخص"],
+    ["استان", "عدد"],
+    ["تهران", 3],
+]
+
+
+def test_X9_stacked_tables_by_the_text_above_them(desk: Desk) -> None:
+    records = desk.read(book({"ب": STACKED}), TWO)
+    assert cells(records, "province_code", "indicator_code", "value") == {
+        (TEHRAN, "landline", 1.0),
+        (QOM, "landline", 2.0),
+        (TEHRAN, "idi", 3.0),
+    }
+    assert place(records) == ["ب!B4", "ب!B5", "ب!B9"]
+    # nine rows of the sheet, each of them once
+    assert records.rows_read == 9
+    assert records.non_data == {"header": 2, "out_of_scope": 3, "blank": 1}
+
+
+def test_X9_an_anchor_that_is_missing_or_stands_twice_stops_the_file(desk: Desk) -> None:
+    renamed = [*STACKED[:6], ["جدول سوم"], *STACKED[7:]]
+    assert desk.refused(book({"ب": renamed}), TWO).code == "anchor-not-found"
+    twice = [["جدول ۱ در زیر"], *STACKED]
+    error = desk.refused(book({"ب": twice}), TWO)
+    assert (error.code, "rows 1, 3" in error.message) == ("anchor-ambiguous", True)
+    # a further sheet with the header but without the anchor is not passed over
+    more = {"ب": STACKED, "پ": [["استان", "مقدار"], ["فارس", 7]]}
+    assert desk.refused(book(more), TWO).locator == "پ"
+
+
+SPLIT = """
+    layouts:
+      - split: {how}
+        fields:
+          province: {{headers: [استان]}}
+          indicator: {{value: landline}}
+          period: {{value: "jalali_year:1401"}}
+          value: {{headers: [مقدار]}}
+"""
+
+
+def test_X9_tables_side_by_side_between_blank_columns(desk: Desk) -> None:
+    rows = [
+        ["استان‌های شمالی", None, None, None, "استان‌های مرکزی"],
+        ["استان", "مقدار", None, None, "مقدار", "استان"],
+        ["گیلان", 1, None, None, 2, "قم"],
+        [None, None, None, None, 3, "تهران"],
+    ]
+    records = desk.read(book({"ب": rows}), SPLIT.format(how="columns"))
+    assert {(p, v) for p, _, v in cells(records)} == {(GILAN, 1.0), (QOM, 2.0), (TEHRAN, 3.0)}
+    assert place(records) == ["ب!B3", "ب!E3", "ب!E4"]
+    assert "split: columns" in desk.refused(book({"ب": rows}), SPLIT.format(how="none")).remedy
+
+
+def test_X9_stacked_and_side_by_side_between_blank_bands(desk: Desk) -> None:
+    rows = [
+        ["آمار ۱۴۰۱"],
+        [],
+        ["استان", "مقدار", None, "استان", "مقدار"],
+        ["گیلان", 1, None, "قم", 2],
+        [],
+        ["استان", "مقدار"],
+        ["تهران", 3],
+        [],
+        ["منبع: شرکت ارتباطات زیرساخت"],
+    ]
+    records = desk.read(book({"ب": rows}), SPLIT.format(how="both"))
+    assert {(p, v) for p, _, v in cells(records)} == {(GILAN, 1.0), (QOM, 2.0), (TEHRAN, 3.0)}
+    assert records.non_data == {"header": 3, "title": 1, "blank": 3, "note": 1}
+
+
+def test_X9_figures_behind_a_blank_row_are_not_left_aside(desk: Desk) -> None:
+    rows = [["استان", "مقدار"], ["گیلان", 1], [], ["قم", 2]]
+    error = desk.refused(book({"ب": rows}), SPLIT.format(how="rows"))
+    assert (error.code, error.locator) == ("table-without-header", "ب!4")
+    assert desk.read(book({"ب": rows}), SPLIT.format(how="none")).accepted.height == 2
+
+
+def test_only_some_columns_belong_to_the_table(desk: Desk) -> None:
+    rows = [["استان", "مقدار", "استان", "مقدار"], ["گیلان", 1, "قم", 2]]
+    layout = SPLIT.format(how="none").replace("split: none", 'columns: "C:D"')
+    assert cells(desk.read(book({"ب": rows}), layout)) == {(QOM, Y1401, 2.0)}
+
+
+def test_S9_a_turned_table_keeps_the_addresses_of_the_file(desk: Desk) -> None:
+    rows = [
+        ["گزارش", "وزارت", "سال", 1401],
+        [],
+        [None, "استان", "تهران", "قم", "جمع"],
+        [None, "مقدار", 1, "#REF!", 3],
+    ]
+    layout = (
+        SPLIT.format(how="none")
+        .replace("split: none", "transpose: true")
+        .replace(
+            'period: {value: "jalali_year:1401"}', "period: {cell: D1, period_kind: jalali_year}"
+        )
+    )
+    raw, records = desk.both(book({"ب": rows}), layout)
+    assert cells(records) == {(TEHRAN, Y1401, 1.0), (QOM, Y1401, None)}
+    assert place(records) == ["ب!C4", "ب!D4"]
+    assert set(place(records, "period")) == {"ب!D1"}
+    assert records.accepted["locator"].to_list() == ["ب!C", "ب!D"]
+    assert [f.locator for f in records.findings] == ["ب!D4"]
+    assert [t.at for t in raw.control_totals] == ["ب!E4"]
+
+
+# ------------------------------------------------------------------------------ below the header
+
+
+def test_rows_of_column_numbers_and_of_units_are_recognised(desk: Desk) -> None:
+    rows = [
+        ["ردیف", "استان", "مقدار"],
+        ["(۱)", "(۲)", "(۳)"],
+        [None, None, "هزار نفر"],
+        [1, "تهران", 5],
+        [2, "قم", 6],
+    ]
+    records = desk.read(book({"ب": rows}), SPLIT.format(how="none"))
+    assert records.accepted.height == 2
+    assert records.non_data == {"header": 2, "units": 1}
+
+
+def test_a_row_of_numbers_is_data_where_names_are_numbers(desk: Desk) -> None:
+    rows = [["ردیف", "استان", "مقدار"], [1, 2, 3], [2, 3, 9]]
+    layout = SPLIT.format(how="none").replace("[استان]", "[استان], code_list: amar")
+    records = desk.read(book({"ب": rows}), layout)
+    assert records.non_data == {"header": 1}
+    assert records.rows_read == 3
+
+
+BUDGET = """
+    layouts:
+      - fields:
+          province: {headers: [استان]}
+          period: {value: "jalali_year:1401"}
+          allocated: {headers: [مصوب], unit: million_rial}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "at"),
+    [
+        ([["استان", "مصوب"], [None, "(هزار ریال)"], ["تهران", 5]], "ب!B2"),
+        ([["ارقام به میلیارد ریال"], ["استان", "مصوب"], ["تهران", 5]], "ب!A1"),
+        ([[None, "(مبالغ: هزار تومان)"], ["استان", "مصوب"], ["تهران", 5]], "ب!B1"),
+    ],
+)
+def test_N10_a_unit_on_the_sheet_that_is_not_the_declared_one_stops_the_file(
+    desk: Desk, rows: Rows, at: str
+) -> None:
+    error = desk.refused(book({"ب": rows}), BUDGET, "funding")
+    assert (error.code, error.locator) == ("unit-mismatch", at)
+
+
+def test_N10_the_declared_unit_on_the_sheet_is_no_record(desk: Desk) -> None:
+    rows = [["مبالغ به میلیون ریال"], ["استان", "مصوب"], [None, "میلیون ریال"], ["تهران", 5]]
+    records = desk.read(book({"ب": rows}), BUDGET, "funding")
+    assert cells(records, "province_code", "allocated_rial") == {(TEHRAN, 5e6)}
+    assert records.non_data == {"title": 1, "header": 1, "units": 1}
+
+
+# ------------------------------------------------------------------------------ editions
+
+
+EDITIONS = """
+    layouts:
+      - valid_from: 2024-01-01
+        fields:
+          province: {headers: [نام استان]}
+          period: {value: "jalali_year:1401"}
+          indicator: {headers: [عنوان شاخص]}
+          value: {headers: [عملکرد]}
+      - valid_from: 2025-01-01
+        fields:
+          province: {headers: [استان]}
+          period: {value: "jalali_year:1402"}
+          indicator: {headers: [شاخص]}
+          value: {headers: [مقدار]}
+          unit: {headers: [واحد]}
+"""
+
+
+def test_S9_each_yearly_edition_is_read_by_its_own_layout(desk: Desk) -> None:
+    old = [["نام استان", "عنوان شاخص", "عملکرد"], ["تهران", "تلفن ثابت", 1]]
+    new = [["استان", "شاخص", "مقدار", "واحد"], ["تهران", "تلفن ثابت", 2, "خط"]]
+    assert cells(desk.read(book({"ب": old}), EDITIONS)) == {(TEHRAN, Y1401, 1.0)}
+    assert cells(desk.read(book({"ب": new}), EDITIONS)) == {(TEHRAN, Y1402, 2.0)}
+
+
+def test_S9_a_renamed_column_does_not_make_a_file_old(desk: Desk) -> None:
+    layouts = (
+        EDITIONS.replace("نام استان", "استان")
+        .replace("عنوان شاخص", "شاخص")
+        .replace("عملکرد", "مقدار")
+    )
+    renamed = [["استان", "شاخص", "مقدار", "یکا"], ["تهران", "تلفن ثابت", 2, "خط"]]
+    error = desk.refused(book({"ب": renamed}), layouts)
+    assert (error.code, "واحد" in error.message) == ("missing-column", True)
+    older = [row[:3] for row in renamed]
+    assert cells(desk.read(book({"ب": older}), layouts)) == {(TEHRAN, Y1401, 2.0)}
+
+
+def test_S9_when_no_edition_fits_the_message_names_what_both_lack(desk: Desk) -> None:
+    error = desk.refused(book({"ب": [["استان", "شاخص", "رقم"], ["تهران", "x", 1]]}), EDITIONS)
+    assert error.code == "missing-column"
+    assert "The layout of 2024-01-01" in error.message
+    assert "'رقم'" in error.message
+
+
+def test_layouts_of_one_date_are_told_apart_by_their_titles_or_refused(desk: Desk) -> None:
+    same = EDITIONS.replace("2025-01-01", "2024-01-01")
+    old = [["نام استان", "عنوان شاخص", "عملکرد"], ["تهران", "تلفن ثابت", 1]]
+    assert cells(desk.read(book({"ب": old}), same)) == {(TEHRAN, Y1401, 1.0)}
+    both = [[*old[0], "استان", "شاخص", "مقدار"], [*old[1], "قم", "تلفن ثابت", 2]]
+    twice = same.replace("          unit: {headers: [واحد]}\n", "")
+    assert desk.refused(book({"ب": both}), twice).code == "ambiguous-layout"
+
+
+# ------------------------------------------------------------------------------ forms
+
+FORM = """
+    layouts:
+      - fields:
+          period: {cell: "جلد!B2", pattern: "سال {}", period_kind: jalali_year}
+          province: {sheet_name: true, pattern: "استان {}"}
+        sheets: ["استان *"]
+        checks: [{cell: A1, text: "*فرم ۳*"}]
+        cell_map: map.csv
+"""
+
+
+def form(shift: int = 0) -> bytes:
+    sheets: dict[str, Rows] = {"جلد": [["فرم"], ["دوره", "سال ۱۴۰۱"]]}
+    for number, name in enumerate(("تهران", "قم")):
+        rows: Rows = [["وزارت - فرم 3"], *([[]] * shift)]
+        rows += [[f"شاخص {i}", None, 100 * number + i if i != 7 else None] for i in range(60)]
+        sheets[f"استان {name}"] = rows
+    return book(sheets)
+
+
+def write_map(desk: Desk, lines: Iterable[str], title: str = "indicator") -> None:
+    text = "\n".join(("sheet,cell,label_cell,label," + title, *lines))
+    (desk.folder / "map.csv").write_text(text + "\n", encoding="utf-8-sig")
+
+
+MAP = [f"استان *,C{i + 2},A{i + 2},شاخص {i},sim_i0{i % 6 + 1}" for i in range(6)]
+
+
+def test_a_form_of_many_sheets_by_a_map_in_csv(desk: Desk) -> None:
+    write_map(desk, [*MAP, "", "استان *,C9,A9,شاخص ۷,landline"])
+    records = desk.read(form(), FORM)
+    assert records.accepted.height == 12
+    assert (QOM, "sim_i03", Y1401, 102.0) in cells(
+        records, "province_code", "indicator_code", "period_start", "value"
+    )
+    assert records.non_data == {"blank_value": 2, "out_of_scope": 2}
+    assert "استان قم!C4" in place(records)
+    assert set(place(records, "period")) == {"جلد!B2"}
+
+
+def test_S9_a_form_with_an_inserted_row_is_refused_with_the_place_of_the_label(desk: Desk) -> None:
+    write_map(desk, MAP)
+    error = desk.refused(form(shift=1), FORM)
+    assert (error.code, error.locator) == ("label-mismatch", "استان تهران!A2")
+    assert "'شاخص 0' stands at استان تهران!A3" in error.message
+    assert "(12 such cells)" in error.message
+    assert desk.refused(form(), FORM.replace("فرم ۳", "فرم ۴")).locator == "استان تهران!A1"
+
+
+def test_a_map_of_1944_cells_over_26_sheets_is_read_in_a_moment(desk: Desk) -> None:
+    sheets = {
+        f"Sch {n}": [["form", None, None], *([f"r{r}", None, n * 1000 + r] for r in range(76))]
+        for n in range(26)
+    }
+    write_map(
+        desk,
+        [f"Sch {i // 75},C{i % 75 + 2},A{i % 75 + 2},r{i % 75},S{i:04d}" for i in range(1944)],
+        "service",
+    )
+    layout = """
+        layouts:
+          - cells_into: transactions_total
+            cell_map: map.csv
+            fields:
+              period: {value: "jalali_year:1401", period_kind: jalali_year}
+              agency: {value: mict}
+    """
+    records = desk.read(book(sheets), layout, "service_status")
+    assert records.accepted.height == 1944
+    assert ("S1943", 25068.0) in cells(records, "service_code", "transactions_total")
+
+
+def test_faults_of_a_map_name_its_line(desk: Desk) -> None:
+    write_map(desk, [MAP[0], "استان *,,A3,x,sim_i01"])
+    error = desk.bad(FORM)
+    assert (error.path.name, error.line) == ("map.csv", 3)
+    write_map(desk, [MAP[0], "استان *,C3"])
+    assert (desk.bad(FORM).path.name, desk.bad(FORM).line) == ("map.csv", 3)
+    write_map(desk, [MAP[0], MAP[0].replace("sim_i01", "sim_i02")])
+    assert "same cell C2" in desk.bad(FORM).message
+    write_map(desk, MAP, "indicatr")
+    assert "no field 'indicatr'" in desk.bad(FORM).message
+    (desk.folder / "map.csv").unlink()
+    assert desk.bad(FORM).line == 13
+    write_map(desk, [MAP[0].replace(",C2,", ",C,")])
+    assert "'C' is no cell address" in desk.bad(FORM).message
+
+
+def test_the_content_of_a_map_makes_a_new_version_of_the_source(desk: Desk) -> None:
+    write_map(desk, MAP)
+    first = desk.load(FORM).sha256
+    write_map(desk, [*MAP, "استان *,C9,A9,شاخص ۷,landline"])
+    assert desk.load(FORM).sha256 != first
+
+
+def test_X2_one_merged_number_is_not_two_records(desk: Desk) -> None:
+    layout = """
+        layouts:
+          - fields: {period: {value: "jalali_year:1401"}}
+            cells:
+              - {cell: B2, set: {indicator: landline}}
+              - {cell: C2, set: {indicator: idi}}
+    """
+    data = book({"ب": [[], [None, 5, None]]}, lambda w: w["ب"].merge_cells("B2:C2"))
+    error = desk.refused(data, layout)
+    assert (error.code, error.locator) == ("duplicate-cell", "ب!B2")
+
+
+def test_a_sheet_that_the_map_names_and_the_file_lacks(desk: Desk) -> None:
+    write_map(desk, [*MAP, "خلاصه,C9,A9,شاخص ۷,landline"])
+    assert desk.refused(form(), FORM).code == "missing-sheet"
+
+
+def test_a_plain_form_checks_its_labels_too(desk: Desk) -> None:
+    layout = """
+        layouts:
+          - fields:
+              period: {value: "jalali_year:1401"}
+              indicator: {value: landline}
+              value: {cell: B2, label_cell: A2, label: "تعداد*"}
+    """
+    good = book({"ب": [["x"], ["تعداد خطوط", 4]]})
+    assert desk.read(good, layout).accepted.height == 1
+    shifted = book({"ب": [["x"], ["نام", 4], ["تعداد خطوط", 5]]})
+    assert "stands at ب!A3" in desk.refused(shifted, layout).message
+
+
+# ------------------------------------------------------------------------------ plain text
+
+TEXT = """
+    layouts:
+      - fields:
+          province: {headers: [استان]}
+          indicator: {value: landline}
+          period: {value: "jalali_year:1401"}
+          value: {headers: [تعداد]}
+          unit: {headers: [واحد], required: false}
+"""
+ALIGNED = """\
+جدول ۳ - تلفن ثابت، به تفکیک استان
+
+استان                  تعداد     واحد
+----------------------------------------
+تهران                   1234     خط
+سیستان و بلوچستان         55
+قم                       ۷۸۹     خط
+کهگیلویه و بویراحمد               خط
+منبع: وزارت ارتباطات
+"""
+
+
+def test_columns_that_stand_below_each_other_are_told_apart(desk: Desk) -> None:
+    for form in (TEXT, "    text: {separator: aligned}\n" + TEXT):
+        records = desk.read(ALIGNED.replace("،", "").encode(), form)
+        assert {(p, v) for p, _, v in cells(records)} == {
+            (TEHRAN, 1234.0),
+            ("IR-11", 55.0),
+            (QOM, 789.0),
+            ("IR-17", None),
+        }
+        assert records.non_data == {"title": 1, "blank": 1, "header": 1, "note": 2}
+
+
+def test_signs_that_are_no_separators_do_not_mislead(desk: Desk) -> None:
+    assert desk.read(ALIGNED.encode(), TEXT).accepted.height == 4
+    numbers = ALIGNED.replace("1234", "1,23").replace("55", "5,5").replace("۷۸۹", "۷,۸")
+    assert desk.refused(numbers.encode(), TEXT).code == "header-not-found"
+
+
+def test_an_aligned_cell_below_two_columns_stops_the_file(desk: Desk) -> None:
+    lines = ALIGNED.replace("، به", "").splitlines()
+    lines.insert(6, "آذربایجان غربی و شرقی و اردبیل  77  خط")
+    error = desk.refused("\n".join(lines).encode(), "    text: {separator: aligned}\n" + TEXT)
+    assert (error.code, "run into each other" in error.message) == ("columns-unclear", True)
+
+
+def test_fixed_columns_in_cp1256_with_letters_that_take_no_room(desk: Desk) -> None:
+    lines = ["استان     تعداد", "تهران     12", "قم           3", "فارس      4"]
+    form = "    text: {columns: [1, 11], encoding: cp1256}\n" + TEXT
+    records = desk.read("\r\n".join(lines).encode("cp1256"), form)
+    assert {(p, v) for p, _, v in cells(records)} == {(TEHRAN, 12.0), (QOM, 3.0), (FARS, 4.0)}
+    joined = "كهگيلويه وبويراحمد 7"
+    error = desk.refused("\n".join([*lines, joined]).encode("cp1256"), form)
+    assert (error.code, error.locator) == ("columns-unclear", "f:5")
+
+
+def test_words_parted_by_single_blanks_need_a_declaration_and_no_gaps(desk: Desk) -> None:
+    text = "گزارش سالانه تلفن\nاستان تعداد\nتهران 12\nقم 3\nفارس 4\n"
+    assert desk.refused(text.encode(), TEXT).code == "header-not-found"
+    declared = "    text: {separator: spaces}\n" + TEXT
+    records = desk.read(text.encode(), declared)
+    assert {(p, v) for p, _, v in cells(records)} == {(TEHRAN, 12.0), (QOM, 3.0), (FARS, 4.0)}
+    two_words = text.replace("قم 3", "خراسان رضوی 3")
+    error = desk.refused(two_words.encode(), declared)
+    assert (error.code, error.locator) == ("columns-unclear", "f:4")
+
+
+def test_tables_as_databases_print_them(desk: Desk) -> None:
+    text = (
+        "+-------+-------+\n| استان | تعداد |\n+-------+-------+\n"
+        "| تهران | 12    |\n| قم    | 3     |\n+-------+-------+\n"
+    )
+    records = desk.read(text.encode(), TEXT)
+    assert {(p, v) for p, _, v in cells(records)} == {(TEHRAN, 12.0), (QOM, 3.0)}
+    plain = " استان | تعداد\n-------+-------\n تهران |    12\n قم    |     3\n"
+    assert cells(desk.read(plain.encode(), TEXT)) == cells(records)
+
+
+def test_a_declared_separator_and_bare_quotes(desk: Desk) -> None:
+    text = 'استان~تعداد\nتهران~12\n"قم~3\n'
+    declared = '    text: {separator: "~", quotes: false}\n' + TEXT
+    records = desk.read(text.encode(), declared)
+    assert (records.accepted.height, records.rows_refused) == (1, 1)
+    assert desk.refused(text.encode(), declared.replace(", quotes: false", "")).code == (
+        "broken-quotes"
+    )
+
+
+def test_T10_a_declared_encoding_is_not_believed_against_the_bytes(desk: Desk) -> None:
+    declared = "    text: {encoding: utf-8}\n" + TEXT
+    assert desk.refused("استان;تعداد\nتهران;1\n".encode("cp1256"), declared).code == "damaged-file"
+    wrong = "    text: {encoding: cp1256}\n" + TEXT
+    assert desk.refused("استان;تعداد\nتهران;1\n".encode(), wrong).code == "mojibake"
+
+
+# ------------------------------------------------------------------------------ source files
+
+
+@pytest.mark.parametrize(
+    ("layouts", "said"),
+    [
+        ("    layouts:\n      - {cells: [{cell: B2}], transpose: true}\n", "cells go with"),
+        ("    layouts:\n      - {split: rows, fields: {value: {cell: B2}}}\n", "needs fields with"),
+        (
+            "    layouts:\n      - group_rows: [استان]\n        fields: {value: {headers: [x]}}\n",
+            "one {field}",
+        ),
+        (
+            "    text: {separator: '::'}\n    layouts:\n      - fields: {value: {headers: [x]}}\n",
+            "one character",
+        ),
+        ("    layouts:\n      - fields: {value: {cell: B2, label: x}}\n", "belong together"),
+        ("    layouts:\n      - fields: {value: {headers: [x], pattern: سال}}\n", "one {}"),
+    ],
+)
+def test_settings_that_make_no_sense_together(desk: Desk, layouts: str, said: str) -> None:
+    assert said in desk.bad(layouts).message

@@ -53,16 +53,20 @@ def provincial_indicator(ledger: Ledger, reference: Reference, as_of_week: dt.da
         if key not in cells or _precedes(record, cells[key]):
             cells[key] = record
     values = {key: _value(record) for key, record in cells.items()}
+    told: dict[tuple[str, str, dt.date], list[Fraction]] = {}
+    for (code, _, kind, start), value in values.items():
+        if value is not None:
+            told.setdefault((code, kind, start), []).append(value)
+    aims: dict[tuple[str, str, dt.date], list[Record]] = {}
+    for record in ledger.records("target"):
+        row = record.row
+        aims.setdefault((row.indicator, row.period_kind, row.period_start), []).append(record)
     rows: Rows = []
     for key in sorted(cells):
         code, province, kind, start = key
         indicator = reference.indicators[code]
         value = values[key]
-        peers = [
-            other
-            for (c, _, k, s), other in values.items()
-            if (c, k, s) == (code, kind, start) and other is not None
-        ]
+        peers = told.get((code, kind, start), [])
         rank = None
         if value is not None and len(peers) >= indicator.min_n_rank:
             better = (
@@ -70,7 +74,7 @@ def provincial_indicator(ledger: Ledger, reference: Reference, as_of_week: dt.da
                 for other in peers
             )
             rank = 1 + sum(better)
-        aim = _aim(ledger, key)
+        aim = _aim(aims.get((code, kind, start), []), province)
         baseline = aim.number("baseline") if aim else None
         target = aim.number("target") if aim else None
         realisation, reason = _realisation(value, baseline, target)
@@ -112,16 +116,9 @@ def _precedes(record: Record, other: Record) -> bool:
     return record.source < other.source
 
 
-def _aim(ledger: Ledger, cell: _Cell) -> Record | None:
-    """Return the target that holds for a cell: the province's before the nation's, the newest."""
-    code, province, kind, start = cell
-    found = [
-        record
-        for record in ledger.records("target")
-        if (record.row.indicator, record.row.period_kind, record.row.period_start)
-        == (code, kind, start)
-        and record.row.province in (province, "")
-    ]
+def _aim(targets: list[Record], province: str) -> Record | None:
+    """Return the target that holds in a province: its own before the nation's, the newest."""
+    found = [record for record in targets if record.row.province in (province, "")]
     return min(
         found,
         key=lambda record: (

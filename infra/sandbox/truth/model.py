@@ -111,6 +111,7 @@ class Ledger:
     latest: dict[tuple[object, ...], Record] = field(default_factory=dict)
     first_received: dict[tuple[str, str, dt.date], dt.datetime] = field(default_factory=dict)
     quarantined: dict[tuple[str, str, dt.date], Quarantined] = field(default_factory=dict)
+    _by_kind: dict[str, list[Record]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, sources: Iterable[SourceInfo], deliveries: Iterable[Delivery]) -> Ledger:
@@ -119,6 +120,9 @@ class Ledger:
         ordered = sorted(enumerate(deliveries), key=lambda item: (item[1].received_at, item[0]))
         for order, (_, delivery) in enumerate(ordered):
             ledger._take(delivery, order)
+        for record in ledger.latest.values():
+            kind = ledger.sources[record.source].kind
+            ledger._by_kind.setdefault(kind, []).append(record)
         return ledger
 
     def _take(self, delivery: Delivery, order: int) -> None:
@@ -152,7 +156,7 @@ class Ledger:
 
     def records(self, kind: str) -> list[Record]:
         """Return the latest versions of a kind."""
-        return [r for r in self.latest.values() if self.sources[r.source].kind == kind]
+        return self._by_kind.get(kind, [])
 
 
 def _said(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -96,7 +96,7 @@ def scorecards(
                 card["trend"] = rounded(now - before["performance_index"], 6)
             cards[(agency, week)] = card
             components.extend(parts)
-    _rank(list(cards.values()))
+        _rank([cards[(agency, week)] for agency in agencies])
     components.sort(
         key=lambda r: (r["agency_code"], r["week_start"], r["index_name"], r["component"])
     )
@@ -138,16 +138,12 @@ def _card(
 
 
 def _rank(cards: Rows) -> None:
-    """Rank those who may be ranked in each week, the best first, equals alike."""
-    for card in cards:
-        if card["is_rank_eligible"] and card["performance_index"] is not None:
-            card["rank"] = 1 + sum(
-                other["is_rank_eligible"]
-                and other["week_start"] == card["week_start"]
-                and other["performance_index"] is not None
-                and other["performance_index"] > card["performance_index"]
-                for other in cards
-            )
+    """Rank those of one week who may be ranked, the best first, equals alike."""
+    ranked = [c for c in cards if c["is_rank_eligible"] and c["performance_index"] is not None]
+    for card in ranked:
+        card["rank"] = 1 + sum(
+            other["performance_index"] > card["performance_index"] for other in ranked
+        )
 
 
 # ---------------------------------------------------------------------- components

@@ -34,6 +34,7 @@ def service_window_compliance(ledger: Ledger, as_of_week: dt.date) -> Rows:
     for record in ledger.records("service_status"):
         if week_start(record.row.period_start) <= as_of_week:
             told.setdefault(record.row.agency, []).append(record)
+    events = events_by_debtor(ledger, as_of_week + _TO_FRIDAY)
     rows: Rows = []
     for agency, records in sorted(told.items()):
         first: int | None = None
@@ -41,7 +42,7 @@ def service_window_compliance(ledger: Ledger, as_of_week: dt.date) -> Rows:
             friday = week + _TO_FRIDAY
             row = _compliance(_state(records, friday))
             first = row["services"] if first is None else first
-            built, operating, connected = _dashboard(ledger, agency, friday)
+            built, operating, connected = _dashboard(events.get((_DASHBOARD, agency), ()), friday)
             rows.append(
                 {
                     "agency_code": agency,
@@ -101,11 +102,14 @@ def passes_third(part: int, whole: int) -> bool | None:
 
 
 def _dashboard(
-    ledger: Ledger, agency: str, friday: dt.date
+    events: tuple[Record, ...], friday: dt.date
 ) -> tuple[bool | None, bool | None, bool | None]:
     """Return whether the sector dashboard is built, operating, connected; None: never told."""
-    events = events_by_debtor(ledger, friday).get((_DASHBOARD, agency), ())
-    stages = [text for record in events if (text := record.text("status")) in _STAGES]
+    stages = [
+        text
+        for record in events
+        if (record.row.on or friday) <= friday and (text := record.text("status")) in _STAGES
+    ]
     if not stages:
         return None, None, None
     reached = _STAGES.index(stages[-1])

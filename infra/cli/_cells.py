@@ -22,7 +22,7 @@ MAX_BYTES: Final = 25_000_000
 MAX_FILES: Final = 40
 
 
-def cell_reader(settings: Settings) -> CellReader:
+def cell_reader(settings: Settings, max_files: int = MAX_FILES) -> CellReader:
     """Return a reader over this installation's snapshot store, with its own cache."""
     from ingestion.errors import IngestError
     from ingestion.snapshots import SnapshotStore
@@ -32,8 +32,8 @@ def cell_reader(settings: Settings) -> CellReader:
 
     def read_cell(sha256: str, name: str, locator: str) -> Reading:
         if sha256 not in files:
-            if len(files) >= MAX_FILES:
-                return Reading(None, f"only the first {MAX_FILES} files are read again")
+            if len(files) >= max_files:
+                return Reading(None, f"only the first {max_files} files are read again")
             try:
                 files[sha256] = _open(store.get(sha256), name)
             except IngestError as error:

@@ -2,7 +2,7 @@
 
 In: which benchmark, how many rows. Out: ratios measured in one run; exit code 1 when a limit is
 missed. It works in a throw-away Postgres under PAYESH_HOME/bench.
-Run it: `payesh bench ingest`
+Run it: `payesh bench ingest`, `payesh bench release`
 """
 
 from __future__ import annotations
@@ -48,6 +48,34 @@ def ingest(ctx: click.Context, rows: int, workbook_rows: int, no_rivals: bool) -
     found = measure(Settings.from_env(), plan, say)
     data = {"measures": [{**asdict(m), "is_met": m.is_met} for m in found]}
     emit(ctx, _text(found), data)
+    if any(m.is_met is False for m in found):
+        ctx.exit(EXIT_FINDINGS)
+
+
+@group.command("release")
+@click.option("--publications", default=200, show_default=True, help="Beside 8 readers.")
+@click.option("--nights", default=30, show_default=True, help="Each read back byte for byte.")
+@click.option("--history-rows", default=5_000_000, show_default=True, help="0 leaves it out.")
+@click.option("--cells", default=500, show_default=True, help="Figures of this installation.")
+@json_option
+@click.pass_context
+def release(
+    ctx: click.Context, publications: int, nights: int, history_rows: int, cells: int
+) -> None:
+    """Readers beside publications, nights read back, a long history, figures opened to cells."""
+    from infra.bench.release import Plan, measure
+    from infra.cli._cells import cell_reader
+
+    stderr = console(stderr=True)
+
+    def say(line: str) -> None:
+        if not wants_json(ctx):
+            stderr.print(f"  {line}", style="dim")
+
+    settings = Settings.from_env()
+    plan = Plan(publications=publications, nights=nights, history_rows=history_rows, cells=cells)
+    found = measure(settings, plan, say, cell_reader(settings, max_files=1000))
+    emit(ctx, _text(found), {"measures": [{**asdict(m), "is_met": m.is_met} for m in found]})
     if any(m.is_met is False for m in found):
         ctx.exit(EXIT_FINDINGS)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from infra.cli.output import console, emit, json_option, wants_json
+from infra.cli.output import as_typed, console, emit, json_option, wants_json
 from infra.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, RefusedError
 from infra.settings import Settings
 
@@ -305,7 +305,6 @@ def _short(value: Decimal, signed: bool = False) -> str:
 
 
 def _times(night: Night) -> list[RenderableType]:
-
     whole = [f"{s.name} {s.seconds:.1f} s" for s in night.stages if "." not in s.name]
     parts = [f"{s.name.split('.', 1)[1]} {s.seconds:.1f} s" for s in night.stages if "." in s.name]
     lines: list[RenderableType] = [_line(f"Time   {night.seconds:.1f} s: {', '.join(whole)}")]
@@ -315,7 +314,6 @@ def _times(night: Night) -> list[RenderableType]:
 
 
 def _where_to_look(night: Night, settings: Settings) -> list[RenderableType]:
-
     rows: list[tuple[str, str]] = []
     if night.release_no is not None:
         rows += [
@@ -333,4 +331,5 @@ def _where_to_look(night: Night, settings: Settings) -> list[RenderableType]:
     ]
     if settings.sandbox:
         rows.append(("true values", "payesh sandbox truth"))
-    return [_line("Where to look"), *(_line(f"  {name:<12} {value}") for name, value in rows)]
+    shown = ((n, as_typed(v) if v.startswith("payesh ") else v) for n, v in rows)
+    return [_line("Where to look"), *(_line(f"  {name:<12} {value}") for name, value in shown)]

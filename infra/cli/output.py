@@ -7,6 +7,8 @@ go to standard error as three short lines (what, where, what to do).
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -23,6 +25,21 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _JSON_KEY = "payesh.json"
+
+
+def as_typed(command: str) -> str:
+    """Return a `payesh ...` command as it works in the caller's shell, ready to be copied.
+
+    After `make nightly` the environment is not on the path: then its program is named, from the
+    current folder where that is shorter.
+    """
+    program = Path(sys.prefix) / "bin" / "payesh"
+    found = shutil.which("payesh")
+    if found is not None and Path(found).resolve() == program.resolve():
+        return command
+    shown = os.path.relpath(program)
+    name = str(program) if shown.startswith("..") else shown
+    return name + command.removeprefix("payesh")
 
 
 def json_option(function: _Command) -> _Command:

@@ -150,3 +150,16 @@ def test_several_commands_in_one_module(tmp_path: Path, monkeypatch: pytest.Monk
         "go-back": "Come home.",
         "alone": "Stand alone.",
     }
+
+
+def test_commands_are_shown_as_they_work_in_the_callers_shell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = Path(sys.prefix) / "bin" / "payesh"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert output.as_typed("payesh status") == "payesh status"
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.chdir(program.parents[2])
+    assert output.as_typed("payesh status") == f"{program.parents[1].name}/bin/payesh status"
+    monkeypatch.chdir(tmp_path)
+    assert output.as_typed("payesh status") == f"{program} status"

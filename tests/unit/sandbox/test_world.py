@@ -216,3 +216,61 @@ def test_N13_X2_X7_the_sheet_is_as_ugly_as_life(world: World) -> None:
     assert len(sheet.merged_cells.ranges) > 8
     spoilt = [ugly for row in file.rows for ugly in row.ugly]
     assert sorted(ugly.scope for ugly in spoilt) == ["cell", "cell", "cell", "row"]
+
+
+# ---------------------------------------------------------------------- duties
+def _events(world: World, night: dt.date, code: str, agency: str) -> list[str]:
+    rows = world.rows("sim_a01__obligations", night)
+    mine = [row for row in rows if (row.subject, row.agency) == (code, agency)]
+    return [str(row.values["status"]) for row in sorted(mine, key=lambda row: row.period_start)]
+
+
+def test_D20_D21_obligations_have_a_past_and_a_future(world: World) -> None:
+    """One is extended on the second night, one was never notified, one done and taken back."""
+    assert "extended" not in _events(world, OPENED_ON, "A8", "sim_a02")
+    assert _events(world, OPENED_ON + WEEK, "A8", "sim_a02")[-1] == "extended"
+    assert _events(world, OPENED_ON, "A9", "sim_a03") == ["in_progress"]
+    assert _events(world, OPENED_ON, "A17", "sim_a03") == ["in_progress", "done", "in_progress"]
+    assert _events(world, OPENED_ON, "A8", "sim_a04")[-1] == "void"
+
+
+def test_an_event_is_never_told_before_it_happened(world: World) -> None:
+    for dataset in world.datasets:
+        if dataset.kind in ("obligation_event", "ticket", "meeting", "rating"):
+            for version in world.versions(dataset.source, OPENED_ON + 8 * WEEK):
+                assert version.row.period_start < version.visible_from + WEEK
+
+
+def test_K19_one_agency_has_a_third_of_its_services_on_the_window(world: World) -> None:
+    rows = world.rows("sim_a02__services", OPENED_ON)
+    newest = {row.subject: row for row in rows if row.agency == "sim_a01"}
+    dedicated = [row for row in newest.values() if row.values["is_dedicated"]]
+    on_window = [row for row in dedicated if row.values["on_agency_window"]]
+    assert (len(on_window), len(dedicated)) == (2, 6)
+
+
+def test_K14_observers_change_their_scale_once(world: World) -> None:
+    rows = [r for r in world.rows("sim_a04__ratings", OPENED_ON) if r.subject == "observer-1"]
+    scales = [str(row.values["scale"]) for row in rows if row.project == "P04"]
+    assert scales == sorted(scales)
+    assert len(set(scales)) == 2
+
+
+def test_K23_funds_are_corrected_and_never_exceed_what_was_given(world: World) -> None:
+    for source in ("sim_a05__funding", "sim_p02__funding"):
+        for version in world.versions(source, OPENED_ON + 8 * WEEK):
+            given = [version.row.values[name] for name in ("allocated", "released", "spent")]
+            known = [value for value in given if value is not None]
+            assert known == sorted(known, reverse=True)
+    keys = [v.row.key for v in world.versions("sim_a05__funding", OPENED_ON + 8 * WEEK)]
+    assert len(keys) > len(set(keys))
+
+
+def test_committees_miss_meetings_and_minutes(world: World) -> None:
+    rows = world.rows("sim_a06__meetings", OPENED_ON)
+    assert {row.subject for row in rows} == {"sim_c01", "sim_c02"}
+    assert {row.values["minuted_at"] is None for row in rows} == {True, False}
+    decided = {
+        decision["agency"] for row in rows for decision in json.loads(str(row.values["decisions"]))
+    }
+    assert decided <= set(world.agencies)

@@ -55,7 +55,7 @@ class Grid:
     hidden_rows: frozenset[int] = frozenset()
     hidden_columns: frozenset[int] = frozenset()
     is_hidden: bool = False
-    # cells were told apart by separators: a stray one moves the rest of its row
+    # cells were told apart by separators or tags: a stray one moves the rest of its row
     is_delimited: bool = False
     number_formats: dict[tuple[int, int], str] = field(default_factory=dict)
     comments: dict[tuple[int, int], str] = field(default_factory=dict)

@@ -38,7 +38,7 @@ def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
     kind = KINDS[spec.kind]
     frame = rows.frame
     names = [name for name in frame.columns if name not in (PART, POINTER)]
-    header = _match(names, targets_of(layout, kind))
+    header = _match(names, targets_of(layout, kind), frame)
     if frame.height and header.missing:
         raise refuse_missing(header, spec.source)
     if header.repeated:
@@ -71,17 +71,28 @@ def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
 def names_found(rows: JsonRows, layout: Layout, kind: Kind) -> int:
     """How many of the names that the layout speaks of the records have."""
     names = [name for name in rows.frame.columns if name not in (PART, POINTER)]
-    return _match(names, targets_of(layout, kind)).score
+    return _match(names, targets_of(layout, kind), rows.frame).score
 
 
-def _match(names: list[str], targets: list[Target]) -> Header:
+def _match(names: list[str], targets: list[Target], frame: pl.DataFrame) -> Header:
+    """Names by target; of several spellings the exact one, unless another fills its gaps.
+
+    Records that write `actual` here and `Actual` there were renamed half-way: nobody can tell
+    which of the two is the field, so such a target stays repeated.
+    """
     header = match(0, 1, {i: (name,) for i, name in enumerate(names)}, targets)
     for target in list(header.repeated):
         exact = [c for c in header.repeated[target] if names[c] in target.aliases]
-        if len(exact) == 1:
+        others = [names[c] for c in header.repeated[target] if c not in exact]
+        if len(exact) == 1 and not _fills_gaps(frame, names[exact[0]], others):
             header.found[target] = exact[0]
             del header.repeated[target]
     return header
+
+
+def _fills_gaps(frame: pl.DataFrame, name: str, others: list[str]) -> bool:
+    gaps = frame.filter(pl.col(name).is_null())
+    return any(gaps[other].null_count() < gaps.height for other in others)
 
 
 def _column(frame: pl.DataFrame, name: str, at: pl.Series) -> Column:

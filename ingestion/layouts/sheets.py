@@ -498,7 +498,8 @@ class _Table:
                 found.update((i, f"{one.target.field}:missing-key") for i in blank)
         if self._grid.is_delimited:
             titles = self._grid.rows[self._header.top : self._first]
-            width = max(map(len, titles))
+            spans = [m.right + 1 for m in self._grid.merges if m.top < self._first]
+            width = max([*map(len, titles), *spans])
             for i in keep:
                 if any(not is_blank(value) for value in self._rows[i][width:]):
                     found[i] = ":shifted-row"

@@ -64,6 +64,7 @@ def read_workbook(
     if not grids:
         raise ReadError("no-sheets", "The workbook has no sheet with cells.", _RESEND, name)
     for grid in grids:
+        grid.is_delimited = kind == "html"
         fault = damage(_sample(grid))
         if fault is not None:
             raise ReadError("mojibake", fault, _RESEND, f"{name}: {grid.name}")

@@ -471,3 +471,88 @@ def test_X1_X3_numbers_of_columns_units_and_sums_of_pages_are_no_records() -> No
     assert by_province(records, "allocated_rial") == {TEHRAN: 10_000_000.0, ALBORZ: 20_000_000.0}
     assert records.findings == []
     assert sum(records.non_data.values()) == 4
+
+
+# ------------------------------------------------------------------------------ pages, answers
+
+
+def test_X10_a_page_whose_row_has_more_cells_than_titles_does_not_lose_them() -> None:
+    page = (
+        "<table><tr><th>استان</th><th>مقدار</th></tr>"
+        "<tr><td>تهران</td><td>12<td>13</tr>"
+        "<tr><td>قم</td><td>1&nbsp;234</td></tr>"
+        "<tr><td>فارس</td><td><s>45</s> 50</td></tr>"
+        "<tr><td>یزد</td><td>7</td></tr></table>"
+    )
+    records = values(page.encode())
+    assert by_province(records) == {QOM: None, FARS: None, YAZD: 7.0}
+    assert [(f.reason_code, f.raw_text) for f in records.findings] == [
+        ("shifted-row", None),
+        ("ambiguous-number", "1 234"),
+        ("not-a-number", "45 50"),
+    ]
+
+
+ANSWER: dict[str, Any] = {
+    "project": {"headers": ["project"]},
+    "period": {"headers": ["week"]},
+    "planned_pct": {"headers": ["planned"], "percent_scale": "percent"},
+    "actual_pct": {"headers": ["actual"], "percent_scale": "percent"},
+}
+API = {"type": "http_json", "url": "http://agency.invalid/x", "records_at": "/data"}
+
+
+def answer(*records: str) -> Records:
+    data = '{"data": [' + ",".join(records) + "]}"
+    return read(data.encode(), spec("progress", ANSWER, connector=API))
+
+
+def test_P10_a_name_that_changes_its_spelling_half_way_is_not_a_blank() -> None:
+    first = '{"project": "P01", "week": "1405-W35", "planned": 50, "actual": 40}'
+    renamed = '{"project": "P02", "week": "1405-W35", "planned": 50, "Actual": 41}'
+    with pytest.raises(IngestError) as caught:
+        answer(first, renamed)
+    assert caught.value.code == "duplicate-header"
+    # a second name that never stands in for the first is another field
+    both = '{"project": "P02", "week": "1405-W35", "planned": 50, "actual": 41, "Actual": 9}'
+    assert [float(v) for v in answer(first, both).accepted["actual_pct"]] == [40, 41]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [('"45,5"', "ambiguous-number"), ("true", "not-a-number"), ("[4]", "not-a-number"),
+     ('"۴۵ از ۱۰۰"', "not-a-number"), ("1e400", "number-too-large"), ("-1", "out-of-range"),
+     ('"NaN"', "not-reported"), ('"null"', "not-reported"), ("100.1", "out-of-range")],
+)  # fmt: skip
+def test_P7_N7_a_value_of_another_type_costs_its_cell_only(value: str, reason: str) -> None:
+    record = f'{{"project": "P01", "week": "1405-W35", "planned": "۵۰٫۵", "actual": {value}}}'
+    records = answer(record)
+    assert [float(v) for v in records.accepted["planned_pct"]] == [50.5]
+    assert [(f.scope, f.reason_code, f.field) for f in records.findings] == [
+        ("cell", reason, "actual_pct")
+    ]
+
+
+@pytest.mark.parametrize("week", ["1794614400", "1794614400000", "35", '"W35"', '"2026-W46"'])
+def test_P7_D4_a_number_of_seconds_or_a_bare_week_is_no_period(week: str) -> None:
+    record = f'{{"project": "P01", "week": {week}, "planned": 50, "actual": 40}}'
+    records = answer(record)
+    assert records.accepted.height == 0
+    assert [(f.scope, f.field) for f in records.findings] == [("row", "period")]
+
+
+def test_P7_D22_an_instant_in_utc_belongs_to_tehrans_day() -> None:
+    # Friday night in UTC is Saturday in Tehran: the next week
+    late = '{"project": "P01", "week": "2026-11-13T21:00:00Z", "planned": 50, "actual": 40}'
+    assert answer(late).accepted["period_start"].to_list() == [dt.date(2026, 11, 14)]
+    early = late.replace("21:00", "20:00")
+    assert answer(early).accepted["period_start"].to_list() == [dt.date(2026, 11, 7)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"data": [{"project": "P01", "planned": NaN}]}', b'{"data": [{"project": "P01"',
+     b'{"error": "token expired"}', b'{"data": [1, 2]}', b"[]]"],
+)  # fmt: skip
+def test_P6_P10_an_answer_that_is_not_the_agreed_one_is_refused(body: bytes) -> None:
+    assert refused(body, spec("progress", ANSWER, connector=API)).remedy

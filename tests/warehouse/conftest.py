@@ -215,7 +215,10 @@ class Warehouse:
         if not self.is_seeded:
             self.dbt("seed")
             self.is_seeded = True
-        arguments = ["--full-refresh"] if full else []
+        arguments = []
+        if full:
+            arguments.append("--full-refresh")
+            self._drop_views()
         if select:
             arguments += ["--select", *select.split()]
         self.dbt("run", *arguments, build_id=build_id, as_of_week=as_of_week)
@@ -226,6 +229,17 @@ class Warehouse:
                 ["built" if finish else "failed", build_id],
             )
         return build_id
+
+    def _drop_views(self) -> None:
+        """Drop dbt's views at once, as the runner does: several threads would wait in a ring."""
+        with self.connect() as connection:
+            views = connection.execute(
+                "select format('%I.%I', schemaname, viewname) as name from pg_views "
+                "where viewowner = 'payesh_transform' order by 1"
+            ).fetchall()
+            if views:
+                names = ", ".join(row["name"] for row in views)
+                connection.execute(f"drop view {names} cascade".encode())
 
     def dbt(self, *arguments: str, build_id: int = 0, as_of_week: dt.date = WEEK) -> None:
         """Run a dbt command; an AssertionError names the nodes that failed and why."""

@@ -85,8 +85,9 @@ reports as (
             and o.period_start = r.period_start
 ),
 
--- the same figure in four reported weeks running while the plan rose (trap K3)
-progress as (
+-- the same figure in four reported weeks running while the plan rose (trap K3); inlined, so that
+-- each look back goes through the index
+progress as not materialized (
     select
         source,
         period_kind,

@@ -100,7 +100,8 @@ pairs as (
     select
         project_code,
         province_code,
-        min(from_week) as from_week
+        min(from_week) as from_week,
+        array_agg(from_week) as from_weeks
     from reporters
     group by project_code, province_code
 ),
@@ -109,6 +110,7 @@ grid as (
     select
         p.project_code,
         p.province_code,
+        p.from_weeks,
         w.week_start,
         w.week_label
     from pairs as p
@@ -122,60 +124,53 @@ grid as (
     {%- endif %}
 ),
 
-expected as (
-    select
-        g.project_code,
-        g.province_code,
-        g.week_start,
-        (count(*))::integer as reporters_expected
-    from grid as g
-    inner join reporters as r
-        on
-            g.project_code = r.project_code
-            and g.province_code = r.province_code
-            and g.week_start >= r.from_week
-    group by g.project_code, g.province_code, g.week_start
-),
-
 -- the lead's record governs, then the latest received, then the source's name
-governing as (
-    select distinct on (s.project_code, s.province_code, s.week_start)
-        s.project_code,
-        s.province_code,
-        s.week_start,
-        s.planned_pct,
-        s.actual_pct
+ranked as (
+    select
+        s.*,
+        l.agency_code is not null as is_lead,
+        row_number() over cell as place,
+        first_value(s.actual_pct) over cell as governing_pct
     from slices as s
     left join leads as l on s.project_code = l.project_code and s.agency_code = l.agency_code
-    order by
-        s.project_code asc, s.province_code asc, s.week_start asc,
-        (l.agency_code is not null) desc, s.received_at desc, s.source asc,
-        s.load_id desc, s.record_no desc
+    window cell as (
+        partition by s.project_code, s.province_code, s.week_start
+        order by
+            (l.agency_code is not null) desc, s.received_at desc, s.source asc,
+            s.load_id desc, s.record_no desc
+    )
 ),
 
 told as (
     select
-        s.project_code,
-        s.province_code,
-        s.week_start,
-        (count(distinct s.source))::integer as reporters_received,
-        (count(*) filter (where s.actual_pct <> g.actual_pct))::integer as conflict_count
-    from slices as s
-    inner join governing as g
-        on
-            s.project_code = g.project_code
-            and s.province_code = g.province_code
-            and s.week_start = g.week_start
-    group by s.project_code, s.province_code, s.week_start
+        project_code,
+        province_code,
+        week_start,
+        max(planned_pct) filter (where place = 1) as planned_pct,
+        max(actual_pct) filter (where place = 1) as actual_pct,
+        (count(distinct source))::integer as reporters_received,
+        (count(*) filter (where actual_pct <> governing_pct))::integer as conflict_count
+    from ranked
+    group by project_code, province_code, week_start
 ),
 
-last_told as (
+shown as (
     select
         g.project_code,
         g.province_code,
         g.week_start,
+        g.week_label,
+        t.planned_pct,
+        t.actual_pct,
+        (
+            select count(*)
+            from unnest(g.from_weeks) as began (from_week)
+            where began.from_week <= g.week_start
+        )::integer as reporters_expected,
+        coalesce(t.reporters_received, 0) as reporters_received,
+        coalesce(t.conflict_count, 0) as conflict_count,
         {% if is_incremental() -%}
-            t.week_start as last_week_start
+            r.week_start as last_week_start
         {%- else -%}
             max(t.week_start) over (
                 partition by g.project_code, g.province_code
@@ -183,6 +178,11 @@ last_told as (
             ) as last_week_start
         {%- endif %}
     from grid as g
+    left join told as t
+        on
+            g.project_code = t.project_code
+            and g.province_code = t.province_code
+            and g.week_start = t.week_start
     {% if is_incremental() -%}
         cross join lateral (
             select n.period_start as week_start
@@ -195,53 +195,27 @@ last_told as (
                 and not n.is_retracted
             order by n.period_start desc
             limit 1
-        ) as t
-    {%- else -%}
-        left join told as t
-            on
-                g.project_code = t.project_code
-                and g.province_code = t.province_code
-                and g.week_start = t.week_start
+        ) as r
     {%- endif %}
 ),
 
 computed as (
     select
-        g.project_code,
-        g.province_code,
-        g.week_start,
-        g.week_label,
-        v.planned_pct,
-        v.actual_pct,
-        v.actual_pct - v.planned_pct as variance_pct,
-        {{ ratio('v.actual_pct', 'v.planned_pct') }} as spi,
-        {{ status_band('v.actual_pct', 'v.actual_pct - v.planned_pct') }} as status_band,
-        e.reporters_expected,
-        coalesce(t.reporters_received, 0) as reporters_received,
-        {{ ratio('coalesce(t.reporters_received, 0)', 'e.reporters_expected') }} as coverage,
-        coalesce(t.conflict_count, 0) as conflict_count,
-        (g.week_start - l.last_week_start) / 7 as weeks_since_report
-    from grid as g
-    inner join expected as e
-        on
-            g.project_code = e.project_code
-            and g.province_code = e.province_code
-            and g.week_start = e.week_start
-    inner join last_told as l
-        on
-            g.project_code = l.project_code
-            and g.province_code = l.province_code
-            and g.week_start = l.week_start
-    left join governing as v
-        on
-            g.project_code = v.project_code
-            and g.province_code = v.province_code
-            and g.week_start = v.week_start
-    left join told as t
-        on
-            g.project_code = t.project_code
-            and g.province_code = t.province_code
-            and g.week_start = t.week_start
+        project_code,
+        province_code,
+        week_start,
+        week_label,
+        planned_pct,
+        actual_pct,
+        actual_pct - planned_pct as variance_pct,
+        {{ ratio('actual_pct', 'planned_pct') }} as spi,
+        {{ status_band('actual_pct', 'actual_pct - planned_pct') }} as status_band,
+        reporters_expected,
+        reporters_received,
+        {{ ratio('reporters_received', 'reporters_expected') }} as coverage,
+        conflict_count,
+        (week_start - last_week_start) / 7 as weeks_since_report
+    from shown
 )
 
 -- rounded here and nowhere else, halves away from zero

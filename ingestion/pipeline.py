@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import psycopg
 
 from ingestion.connectors import Fetched, collect
-from ingestion.contracts import judge
+from ingestion.contracts import CellDecision, judge, with_decisions
 from ingestion.errors import IngestError, SnapshotError
 from ingestion.layouts import extract, extract_best, layout_at
 from ingestion.load import (
@@ -31,12 +31,14 @@ from ingestion.load import (
     Mode,
     Receipt,
     Terms,
+    decisions,
     ledger,
     lock_source,
     reject,
     store,
     transaction,
 )
+from ingestion.load.decisions import Decision
 from ingestion.load.ledger import Seen
 from ingestion.normalise.calendar import TEHRAN
 from ingestion.normalise.codelists import CodeLists
@@ -287,11 +289,11 @@ def load(loaded: LoadedSpec, ctx: Context, snapshot_id: int | None = None) -> li
                 "See `payesh source list` and the table raw.snapshot.",
                 loaded.spec.source,
             )
-        results = [_load_one(receipt, terms, ctx, "asked") for receipt in found]
+        results = [load_receipt(receipt, terms, ctx, "asked") for receipt in found]
         return [result for result in results if result is not None]
     done: list[LoadResult] = []
     while receipt := _next(terms, ctx):
-        result = _load_one(receipt, terms, ctx, "due")
+        result = load_receipt(receipt, terms, ctx, "due")
         if result is not None:
             done.append(result)
     return done
@@ -304,8 +306,16 @@ def _next(terms: Terms, ctx: Context) -> Receipt | None:
     return due[0] if due else None
 
 
-def _load_one(receipt: Receipt, terms: Terms, ctx: Context, mode: Mode) -> LoadResult | None:
-    if sum(int(part["bytes"]) for part in receipt.parts) >= _LARGE_BYTES:
+def load_receipt(receipt: Receipt, terms: Terms, ctx: Context, mode: Mode) -> LoadResult | None:
+    """Read and load one receipt, with what people have decided about its snapshot.
+
+    None when another process was faster. Raises LoadError and SnapshotError as `load`.
+    """
+    with transaction(ctx.database_url) as connection:
+        found = decisions.of_snapshot(connection, receipt.source, receipt.snapshot_id)
+    terms = with_overruled(terms, found)
+    cells = cell_decisions(found)
+    if not cells and sum(int(part["bytes"]) for part in receipt.parts) >= _LARGE_BYTES:
         try:
             return store(ctx.database_url, receipt, terms, _batches(receipt, terms, ctx), mode=mode)
         except (LoadError, SnapshotError):
@@ -313,9 +323,9 @@ def _load_one(receipt: Receipt, terms: Terms, ctx: Context, mode: Mode) -> LoadR
         except (IngestError, NotInBatches) as reason:
             # the verdict on a file comes from reading it whole: nothing of the batches was kept
             log.info("%s is read as a whole: %r", receipt.name, reason)
-    parts = _bytes_of(receipt, ctx)
+    parts = bytes_of(receipt, ctx)
     try:
-        _, records = examine(terms.spec, parts, ctx.code_lists, receipt.received_at)
+        _, records = examine(terms.spec, parts, ctx.code_lists, receipt.received_at, decided=cells)
     except IngestError as error:
         return reject(ctx.database_url, receipt, terms, error, mode=mode)
     return store(ctx.database_url, receipt, terms, records, mode=mode)
@@ -337,6 +347,21 @@ def _batches(receipt: Receipt, terms: Terms, ctx: Context) -> Iterator[Records]:
         yield judge(raw, layout, terms.spec, ctx.code_lists, receipt.received_at)
 
 
+def with_overruled(terms: Terms, found: Iterable[Decision]) -> Terms:
+    """`terms` with the guards that somebody has overruled for the snapshot."""
+    codes = {d.reason_code for d in found if d.verdict == "accept-load"}
+    return replace(terms, overruled=terms.overruled | codes)
+
+
+def cell_decisions(found: Iterable[Decision]) -> list[CellDecision]:
+    """The decisions by which a cell is read otherwise."""
+    return [
+        CellDecision(d.decision_id, d.field, d.locator, d.raw_text, d.value)
+        for d in found
+        if d.changes_a_cell and d.field is not None and d.locator is not None
+    ]
+
+
 def _name_of(part: dict[str, Any]) -> str:
     return str(part.get("name") or part["sha256"])
 
@@ -345,7 +370,7 @@ def _records_at(spec: SourceSpec) -> str:
     return spec.connector.records_at if spec.connector.type == "http_json" else ""
 
 
-def _bytes_of(receipt: Receipt, ctx: Context) -> list[tuple[str, bytes]]:
+def bytes_of(receipt: Receipt, ctx: Context) -> list[tuple[str, bytes]]:
     snapshots = SnapshotStore(ctx.snapshots_url)
     return [(_name_of(part), snapshots.get(str(part["sha256"]))) for part in receipt.parts]
 
@@ -356,6 +381,7 @@ def examine(
     code_lists: CodeLists,
     received_at: dt.datetime,
     limits: Limits | None = None,
+    decided: Sequence[CellDecision] = (),
 ) -> tuple[RawTable, Records]:
     """Read (name, bytes) parts of one snapshot into raw cells and typed records.
 
@@ -363,6 +389,8 @@ def examine(
     """
     tables = read_parts(parts, limits or Limits(), _records_at(spec), spec.text)
     layout, raw = extract_best(tables, spec, received_at.astimezone(TEHRAN).date())
+    if decided:
+        raw = with_decisions(raw, decided)
     return raw, judge(raw, layout, spec, code_lists, received_at)
 
 

@@ -93,7 +93,8 @@ class Column:
     number_format: Utf8 of the cell's number format where it has one, or None;
     at: Utf8, the address of each cell (`sheet!D7`, `0#/data/3/actual`);
     header: the header text as it stands in the file; None for constants of the source file;
-    headers: Utf8, given instead of `header` where it differs by row (wide columns turned long).
+    headers: Utf8, given instead of `header` where it differs by row (wide columns turned long);
+    decided: for rows whose text somebody has decided on, what stands in the file and a note.
     """
 
     text: pl.Series
@@ -102,6 +103,7 @@ class Column:
     number_format: pl.Series | None = None
     header: str | None = None
     headers: pl.Series | None = None
+    decided: dict[int, tuple[str | None, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

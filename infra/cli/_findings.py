@@ -92,6 +92,10 @@ class FindingRow:
     file_name: str
     sha256: str
     is_standing: bool
+    decision: str | None
+    decided_by: str | None
+    decided_at: dt.datetime | None
+    decision_reason: str | None
 
     @property
     def number(self) -> str:
@@ -103,7 +107,7 @@ _QUERY = """
 with
 
 found as (
-    select q.*, snapshot.parts, snapshot.sha256
+    select q.*, snapshot.snapshot_id, snapshot.parts, snapshot.sha256
     from raw.quarantine as q
     inner join raw.load as load on q.load_id = load.load_id
     inner join raw.snapshot as snapshot on load.snapshot_id = snapshot.snapshot_id
@@ -120,7 +124,11 @@ found as (
 judged as (
     select
         found.*,
-        not exists (
+        decided.decision,
+        decided.decided_by,
+        decided.decided_at,
+        decided.decision_reason,
+        coalesce(decided.decision, '') <> 'dismiss' and not exists (
             select 1
             from raw.load as later
             inner join raw.snapshot as newer on later.snapshot_id = newer.snapshot_id
@@ -135,6 +143,24 @@ judged as (
                 end
         ) as is_standing
     from found
+    left join lateral (
+        -- of the same cell of the same file, under whichever load it was found
+        select
+            d.verdict || coalesce(' ' || d.value, '') as decision,
+            d.decided_by,
+            d.decided_at,
+            d.reason as decision_reason
+        from ops.decision as d
+        where
+            d.snapshot_id = found.snapshot_id
+            and d.source = found.source
+            and d.item_no is not null
+            and d.reason_code = found.reason_code
+            and d.field is not distinct from found.field
+            and d.locator is not distinct from found.locator
+        order by d.decision_id desc
+        limit 1
+    ) as decided on true
 ),
 
 in_force as (
@@ -177,7 +203,11 @@ select
         ''
     ) as file_name,
     judged.sha256,
-    judged.is_standing
+    judged.is_standing,
+    judged.decision,
+    judged.decided_by,
+    judged.decided_at,
+    judged.decision_reason
 from judged
 left join in_force on judged.source = in_force.source
 where judged.is_standing or %(with_settled)s

@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"(?:q-)?(\d+)[-.](\d+)")
 
 @click.group(name="quarantine")
 def group() -> None:
-    """List, show and export what could not be read."""
+    """List, show, decide and export what could not be read."""
 
 
 @group.command("list")
@@ -86,20 +86,58 @@ def show(ctx: click.Context, number: str) -> None:
     """Show one finding with all that is known of it, for example 12-3."""
     from infra.cli._findings import finding
 
-    match = _NUMBER.fullmatch(number.strip())
-    if match is None:
-        raise RefusedError(
-            f"'{number}' is not the number of a finding",
-            "argument LOAD-ITEM",
-            "give load and item as `payesh quarantine list` shows them, for example 12-3",
-        )
+    load_id, item_no = _numbers(number)
     with _connection() as connection:
-        found = finding(connection, int(match[1]), int(match[2]))
+        found = finding(connection, load_id, item_no)
     if found is None:
-        raise RefusedError(
-            f"there is no finding {number}", "raw.quarantine", "see `payesh quarantine list --all`"
-        )
+        raise _unknown(number)
     emit(ctx, _show_text(found), _data([found])[0])
+
+
+@group.command("decide")
+@click.argument("number", metavar="LOAD-ITEM")
+@click.option("--accept-as", "value", help="Read this text in the cell's place, by its rules.")
+@click.option("--not-reported", is_flag=True, help="The cell says nothing.")
+@click.option("--dismiss", is_flag=True, help="Nothing is to be done about it.")
+@click.option("--reason", required=True, help="Why, for those who ask later.")
+@click.option("--by", "decided_by", required=True, help="Who decides.")
+@click.option("--no-replay", is_flag=True, help="Only write it down; a later replay applies it.")
+@json_option
+@click.pass_context
+def decide(
+    ctx: click.Context,
+    number: str,
+    value: str | None,
+    not_reported: bool,
+    dismiss: bool,
+    reason: str,
+    decided_by: str,
+    no_replay: bool,
+) -> None:
+    """Decide about one finding; kept with reason and name, and applied to the kept file.
+
+    The file is read again as it was received: the decided text stands in the cell's place, the
+    record's lineage names the decision, and what stood in the file stays beside it.
+    """
+    from infra.cli._decide import decide_cell
+    from infra.cli._findings import finding
+
+    verdicts = [name for name, given in (
+        ("accept-as", value is not None), ("not-reported", not_reported), ("dismiss", dismiss),
+    ) if given]  # fmt: skip
+    if len(verdicts) != 1:
+        raise RefusedError(
+            "say what is decided",
+            "payesh quarantine decide",
+            "give exactly one of --accept-as VALUE, --not-reported, --dismiss",
+        )
+    load_id, item_no = _numbers(number)
+    with _connection() as connection:
+        found = finding(connection, load_id, item_no)
+    if found is None:
+        raise _unknown(number)
+    outcome = decide_cell(found, verdicts[0], value, reason, decided_by, replays=not no_replay)
+    emit(ctx, outcome.text, outcome.data)
 
 
 @group.command("export")
@@ -143,6 +181,23 @@ def export(ctx: click.Context, agency: str, out: Path | None, with_settled: bool
     emit(ctx, f"{len(rows)} findings written to {path}", {"path": path, "findings": len(rows)})
 
 
+def _numbers(number: str) -> tuple[int, int]:
+    match = _NUMBER.fullmatch(number.strip())
+    if match is None:
+        raise RefusedError(
+            f"'{number}' is not the number of a finding",
+            "argument LOAD-ITEM",
+            "give load and item as `payesh quarantine list` shows them, for example 12-3",
+        )
+    return int(match[1]), int(match[2])
+
+
+def _unknown(number: str) -> RefusedError:
+    return RefusedError(
+        f"there is no finding {number}", "raw.quarantine", "see `payesh quarantine list --all`"
+    )
+
+
 def _connection() -> Any:
     """A connection as payesh_ingest, which may read what was refused."""
     from infra.postgres import connect, migrate
@@ -175,7 +230,7 @@ def _list_text(rows: Sequence[FindingRow], has_more: bool) -> RenderableType:
     if not rows:
         return Text("nothing in quarantine")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("finding", "source", "period", "where", "text", "what is wrong"):
+    for title in ("finding", "source", "period", "where", "text", "what is wrong", "state"):
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(
@@ -185,12 +240,25 @@ def _list_text(rows: Sequence[FindingRow], has_more: bool) -> RenderableType:
             Text(f"{row.file_name} {row.locator}".strip()),
             Text((row.raw_text or "")[:40]),
             Text(f"{row.reason_code}: {row.message}", style="" if row.is_standing else "dim"),
+            Text(_state(row)),
         )
     by_reason = ", ".join(
         f"{count} {code}" for code, count in Counter(r.reason_code for r in rows).most_common()
     )
     more = " (more with --limit)" if has_more else ""
     return Group(table, Text(f"{len(rows)} findings{more}: {by_reason}"))
+
+
+def _state(row: FindingRow) -> str:
+    if row.decision is not None:
+        return row.decision
+    return "stands" if row.is_standing else "settled by a later load"
+
+
+def _decided(row: FindingRow) -> str | None:
+    if row.decision is None:
+        return None
+    return f"{row.decision}, by {row.decided_by} at {row.decided_at}: {row.decision_reason}"
 
 
 def _show_text(row: FindingRow) -> RenderableType:
@@ -219,7 +287,8 @@ def _show_text(row: FindingRow) -> RenderableType:
         ("received", row.received_at.isoformat()),
         ("rule", row.rule),
         ("snapshot", row.sha256),
-        ("state", "stands" if row.is_standing else "settled by a later file"),
+        ("state", _state(row)),
+        ("decided", _decided(row)),
     ]
     for label, value in lines:
         if value not in (None, ""):

@@ -8,7 +8,9 @@ Run it: `payesh source check NAME`
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from infra.cli._sources import Preview
-    from ingestion.pipeline import FetchResult, LoadResult
+    from ingestion.pipeline import Context, FetchResult, LoadResult
+    from ingestion.replay import Rehearsal
     from ingestion.spec.registry import LoadedSpec, Registry
 
 _SHOWN_FINDINGS = 3
@@ -145,6 +148,78 @@ def run(ctx: click.Context, target: str, strict: bool) -> None:
     ctx.exit(EXIT_DONE)
 
 
+@group.command("replay")
+@click.argument("target", metavar="FILE|NAME")
+@click.option("--since", help="Receipts from this day on, for example 2026-11-14.")
+@click.option("--snapshot", help="Only this snapshot, by its hash or the beginning of it.")
+@click.option("--strict", is_flag=True, help="Exit 1 when anything was quarantined.")
+@json_option
+@click.pass_context
+def replay(
+    ctx: click.Context, target: str, since: str | None, snapshot: str | None, strict: bool
+) -> None:
+    """Read kept files again under today's source file and rules; asks no agency.
+
+    Records get a new version only where their content differs. See first: payesh source diff.
+    """
+    from ingestion.pipeline import sync_registry
+    from ingestion.replay import replay as read_again
+
+    loaded, context = _prepared(target, since or snapshot, "--since or --snapshot")
+    sync_registry([loaded], context)
+    results = read_again(loaded, context, _day(since), _sha256(snapshot))
+    emit(ctx, _loads_text(loaded, "read again", results), _loads_data(loaded, results))
+    if any(result.status == "rejected" for result in results):
+        ctx.exit(EXIT_FAILED)
+    if strict and any(r.quarantined or r.cells_quarantined for r in results):
+        ctx.exit(EXIT_FINDINGS)
+
+
+@group.command("diff")
+@click.argument("target", metavar="FILE|NAME")
+@click.option("--since", help="Receipts from this day on, for example 2026-11-14.")
+@click.option("--snapshot", help="Only this snapshot, by its hash or the beginning of it.")
+@click.option("--limit", default=20, show_default=True, help="Changed cells to show.")
+@json_option
+@click.pass_context
+def diff(
+    ctx: click.Context, target: str, since: str | None, snapshot: str | None, limit: int
+) -> None:
+    """Show what today's source file and rules would change over the kept files; loads nothing."""
+    from ingestion.replay import rehearse
+
+    loaded, context = _prepared(target)
+    found = rehearse(loaded, context, _day(since), _sha256(snapshot))
+    emit(ctx, _diff_text(loaded, found, limit), _diff_data(loaded, found))
+
+
+@group.command("decide")
+@click.argument("target", metavar="FILE|NAME")
+@click.argument("load_id", metavar="LOAD", type=int)
+@click.option("--accept", is_flag=True, required=True, help="The file is right as it is.")
+@click.option("--reason", required=True, help="Why, for those who ask later.")
+@click.option("--by", "decided_by", required=True, help="Who decides.")
+@click.option("--no-replay", is_flag=True, help="Only write it down; a later replay applies it.")
+@json_option
+@click.pass_context
+def decide(
+    ctx: click.Context,
+    target: str,
+    load_id: int,
+    accept: bool,  # noqa: ARG001 - the one thing that can be decided, said aloud
+    reason: str,
+    decided_by: str,
+    no_replay: bool,
+) -> None:
+    """Accept a file that a guard has refused: it shrank, its unit seems to differ, and so on."""
+    from infra.cli._decide import decide_load
+    from infra.cli._sources import find_source
+
+    loaded = find_source(target, Settings.from_env())
+    outcome = decide_load(loaded, load_id, reason, decided_by, replays=not no_replay)
+    emit(ctx, outcome.text, outcome.data)
+
+
 @group.command("schema")
 @json_option
 @click.pass_context
@@ -154,6 +229,117 @@ def schema(ctx: click.Context) -> None:
 
     found = json_schema()
     emit(ctx, json.dumps(found, indent=2, ensure_ascii=False), found)
+
+
+# --------------------------------------------------------------------------------------- replays
+
+
+def _prepared(
+    target: str, chosen: str | None = "all", wanted: str = ""
+) -> tuple[LoadedSpec, Context]:
+    """The source and the context to read its kept files with."""
+    from infra.cli._sources import find_source
+    from infra.ingest import ingest_context
+    from infra.postgres import migrate
+
+    settings = Settings.from_env()
+    loaded = find_source(target, settings)
+    if not chosen:
+        raise RefusedError(
+            "say which files are to be read again",
+            f"payesh source replay {target}",
+            f"give {wanted}; `payesh source diff {target}` shows what each would change",
+        )
+    migrate(settings)
+    run_id = f"source replay {settings.now():%Y-%m-%dT%H:%M:%SZ}"
+    return loaded, ingest_context(settings, run_id=run_id)
+
+
+def _day(text: str | None) -> dt.datetime | None:
+    """The midnight in Tehran that opens a day."""
+    if text is None:
+        return None
+    from ingestion.normalise.calendar import TEHRAN
+
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise RefusedError(
+            f"'{text}' is no day", f"--since {text}", "write it like 2026-11-14"
+        ) from error
+    return dt.datetime.combine(day, dt.time(), TEHRAN)
+
+
+def _sha256(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch("[0-9a-f]{6,64}", text):
+        raise RefusedError(
+            f"'{text}' is no hash of a snapshot",
+            f"--snapshot {text}",
+            "give at least six of its hexadecimal digits, as `payesh quarantine show` has them",
+        )
+    return text
+
+
+def _diff_text(loaded: LoadedSpec, found: Sequence[Rehearsal], limit: int) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    lines: list[RenderableType] = [Text(loaded.spec.source, style="bold")]
+    for one in found:
+        name = f"  {one.receipt.received_at:%Y-%m-%d %H:%M} {one.receipt.name}"
+        if one.result is None:
+            lines.append(Text(f"{name}: can't be read: {(one.error or ('', ''))[1]}", style="red"))
+            continue
+        result = one.result
+        lines.append(
+            Text(
+                f"{name} {one.receipt.sha256[:12]}: {result.accepted} new versions, "
+                f"{result.unchanged} unchanged, {result.quarantined} refused, "
+                f"{result.cells_quarantined} cells quarantined"
+            )
+        )
+        if result.status == "rejected":
+            lines.append(Text(f"    refused: {result.reject_detail}", style="red"))
+        if one.no_longer_read:
+            lines.append(
+                Text(f"    {one.no_longer_read} records are no longer read and would stay in force")
+            )
+    changes = [change for one in found for change in one.changes]
+    if changes:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in ("record", "field", "before", "after"):
+            table.add_column(title, overflow="fold")
+        for change in changes[: max(0, limit)]:
+            before = "(no record)" if change.is_new else change.before or ""
+            table.add_row(change.record_key, change.field, before, change.after or "")
+        lines += [Text(), table]
+    if len(changes) > limit:
+        lines.append(Text(f"and {len(changes) - limit} more changed cells (--limit)"))
+    lines.append(Text("nothing was loaded" if changes else "nothing would change"))
+    return Group(*lines)
+
+
+def _diff_data(loaded: LoadedSpec, found: Sequence[Rehearsal]) -> dict[str, Any]:
+    return {
+        "source": loaded.spec.source,
+        "files": [
+            {
+                "name": one.receipt.name,
+                "sha256": one.receipt.sha256,
+                "received_at": one.receipt.received_at,
+                "error": one.error,
+                "accepted": one.result.accepted if one.result else 0,
+                "unchanged": one.result.unchanged if one.result else 0,
+                "quarantined": one.result.quarantined if one.result else 0,
+                "cells_quarantined": one.result.cells_quarantined if one.result else 0,
+                "reject_code": one.result.reject_code if one.result else None,
+                "no_longer_read": one.no_longer_read,
+                "changes": [asdict(change) for change in one.changes],
+            }
+            for one in found
+        ],
+    }
 
 
 # -------------------------------------------------------------------------------------- answers
@@ -298,7 +484,6 @@ def _findings(found: Preview) -> list[RenderableType]:
 def _run_text(
     loaded: LoadedSpec, fetched: FetchResult, results: Sequence[LoadResult]
 ) -> RenderableType:
-    from rich.console import Group
     from rich.text import Text
 
     words = {
@@ -306,11 +491,21 @@ def _run_text(
         "unchanged": "the same bytes as before",
         "nothing": "nothing there yet",
     }
-    lines: list[RenderableType] = [
-        Text.assemble((loaded.spec.source, "bold"), f": {words[fetched.outcome]}")
-    ]
-    if fetched.error:
-        lines.append(Text(f"  not taken: {fetched.error}", style="red"))
+    problems = [Text(f"  not taken: {fetched.error}", style="red")] if fetched.error else []
+    return _loads_text(loaded, words[fetched.outcome], results, problems)
+
+
+def _loads_text(
+    loaded: LoadedSpec,
+    what: str,
+    results: Sequence[LoadResult],
+    problems: Sequence[RenderableType] = (),
+) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    lines: list[RenderableType] = [Text.assemble((loaded.spec.source, "bold"), f": {what}")]
+    lines += problems
     for result in results:
         lines.append(
             Text(
@@ -356,11 +551,19 @@ def _run_data(
         "outcome": fetched.outcome,
         "snapshot_ids": fetched.snapshot_ids,
         "error": fetched.error,
-        "loads": [
-            {
-                **asdict(result),
-                "periods": sorted(f"{kind}:{start}" for kind, start in result.periods),
-            }
-            for result in results
-        ],
+        "loads": _loads(results),
     }
+
+
+def _loads_data(loaded: LoadedSpec, results: Sequence[LoadResult]) -> dict[str, Any]:
+    return {"source": loaded.spec.source, "loads": _loads(results)}
+
+
+def _loads(results: Sequence[LoadResult]) -> list[dict[str, Any]]:
+    return [
+        {
+            **asdict(result),
+            "periods": sorted(f"{kind}:{start}" for kind, start in result.periods),
+        }
+        for result in results
+    ]

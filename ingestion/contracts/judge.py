@@ -456,7 +456,8 @@ def _key_faults(
     """
     faults: list[pl.Expr | pl.Series] = [] if table.faults is None else [table.faults]
     for field in kind.fields:
-        if not (field.is_key or field.required):
+        # whether a record is withdrawn must be certain: else it would count, or not, by chance
+        if not (field.is_key or field.required or field.name == "retracted"):
             continue
         reading = fields[field.name].reading
         code = pl.lit(reading.reason)
@@ -547,7 +548,7 @@ def _typed(table: RawTable, layout: Layout, kind: Kind, fields: dict[str, _Field
         "period_kind": period_kind,
         "period_start": period.value,
         "reported_at": fields["reported_at"].reading.value,
-        "is_retracted": pl.repeat(False, table.height, eager=True),
+        "is_retracted": fields["retracted"].reading.value.fill_null(False),
         "is_hidden": hidden,
         "cells_required": pl.repeat(required, table.height, dtype=pl.Int16, eager=True),
         "cells_filled": filled,
@@ -606,7 +607,8 @@ def _completeness(
 
 
 def _lineage(fields: dict[str, _Field], height: int) -> pl.Series:
-    """JSON text a row: {"<field>": [address, raw text, header]} for every column of the file.
+    """JSON text a row: {"<field>": [address, raw text, header]} for every column of the file;
+    a cell that somebody has decided on has a note behind.
 
     Written by concatenation, which is several times faster than encoding structs.
     """
@@ -621,13 +623,31 @@ def _lineage(fields: dict[str, _Field], height: int) -> pl.Series:
         parts += [
             pl.lit(f'{"," if parts else "{"}"{name}":['),
             *(_json_strings(column.at), pl.lit(",")),
-            *(_json_strings(column.text), pl.lit(",")),
-            *(header, pl.lit("]")),
+            *(_json_strings(_as_in_file(column)), pl.lit(",")),
+            *(header, _notes(column, height), pl.lit("]")),
         ]
     if not parts or height == 0:
         return _repeated("{}", height)
     frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True)})
     return frame.select(pl.concat_str(*parts, pl.lit("}")).alias("lineage")).to_series()
+
+
+def _as_in_file(column: Column) -> pl.Series:
+    """The texts as they stand in the file, whatever was decided to be read instead."""
+    if not column.decided:
+        return column.text
+    raw = pl.Series([text for text, _ in column.decided.values()], dtype=pl.Utf8)
+    return column.text.clone().scatter(list(column.decided), raw)
+
+
+def _notes(column: Column, height: int) -> pl.Expr:
+    """A fourth entry for decided cells: the number of the decision and the text that was read."""
+    if not column.decided:
+        return pl.lit("")
+    notes = pl.Series([note for _, note in column.decided.values()], dtype=pl.Utf8)
+    texts = no_reason(height).scatter(list(column.decided), notes)
+    quoted = pl.concat_str(pl.lit(","), _json_strings(texts.fill_null("")))
+    return pl.when(pl.lit(texts.is_not_null())).then(quoted).otherwise(pl.lit(""))
 
 
 def _json_strings(texts: pl.Series) -> pl.Expr:

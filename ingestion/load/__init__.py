@@ -2,7 +2,16 @@
 
 from ingestion.load.database import LoadError, lock_source, transaction
 from ingestion.load.ledger import Receipt
-from ingestion.load.write import LoadResult, Mode, Period, Terms, read_result, reject, store
+from ingestion.load.write import (
+    LoadResult,
+    Mode,
+    Period,
+    Terms,
+    read_result,
+    rehearse,
+    reject,
+    store,
+)
 
 __all__ = [
     "LoadError",
@@ -13,6 +22,7 @@ __all__ = [
     "Terms",
     "lock_source",
     "read_result",
+    "rehearse",
     "reject",
     "store",
     "transaction",

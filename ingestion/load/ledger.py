@@ -264,6 +264,30 @@ def receipts_of(connection: psycopg.Connection, source: str, snapshot_id: int) -
     return [Receipt(source, row[0], row[1], row[2], row[3]) for row in rows]
 
 
+def receipts_since(
+    connection: psycopg.Connection,
+    source: str,
+    since: dt.datetime | None = None,
+    sha256: str | None = None,
+) -> list[Receipt]:
+    """Receipts of a source from `since` on, oldest first; of one snapshot by the beginning of its
+    hash."""
+    rows = connection.execute(
+        """
+        select snapshot.snapshot_id, snapshot.sha256, attempt.attempted_at, snapshot.parts
+        from raw.fetch as attempt
+        inner join raw.snapshot as snapshot on attempt.snapshot_id = snapshot.snapshot_id
+        where
+            attempt.source = %(source)s and attempt.outcome = 'new'
+            and (%(since)s::timestamptz is null or attempt.attempted_at >= %(since)s)
+            and (%(sha256)s::text is null or starts_with(snapshot.sha256, %(sha256)s))
+        order by attempt.attempted_at, attempt.fetch_id
+        """,
+        {"source": source, "since": since, "sha256": sha256},
+    ).fetchall()
+    return [Receipt(source, row[0], row[1], row[2], row[3]) for row in rows]
+
+
 def last_load_of(
     connection: psycopg.Connection, receipt: Receipt, spec_sha256: str, rules_version: str
 ) -> int | None:

@@ -101,6 +101,13 @@ def store(
         return _store(connection, receipt, terms, batches)
 
 
+def rehearse(
+    connection: psycopg.Connection, receipt: Receipt, terms: Terms, records: Records
+) -> LoadResult:
+    """Load within a transaction that the caller takes back; the source is locked by the caller."""
+    return _store(connection, receipt, terms, [records])
+
+
 def reject(
     url: str, receipt: Receipt, terms: Terms, error: IngestError, *, mode: Mode = "due"
 ) -> LoadResult | None:

@@ -109,6 +109,8 @@ def _key(name: str, code_list: str | None = None, *, required: bool = False) -> 
 # Every kind has a period; it is part of the key and fills period_kind and period_start.
 _PERIOD = KindField("period", "period", "period_start", is_key=True, required=True)
 _REPORTED = KindField("reported_at", "instant", "reported_at")
+# A source may withdraw a record that it has delivered before: the row then is a tombstone (S14).
+_RETRACTED = KindField("retracted", "boolean", "is_retracted")
 # A minuted decision is an obligation without an entry in the list: committee, day held, number.
 _DECISION = r"[a-z0-9_]+-[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]+"
 
@@ -138,6 +140,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             _key("project", "project", required=True),
             _key("agency", "agency", required=True),
             _key("province", "province"),
@@ -158,6 +161,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             _key("indicator", "indicator", required=True),
             _key("province", "province"),
             _key("agency", "agency"),
@@ -174,6 +178,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             _key("indicator", "indicator"),
             _key("project", "project"),
             _key("province", "province"),
@@ -192,6 +197,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             KindField(
                 "obligation",
                 "code",
@@ -218,6 +224,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             KindField("service", "code", "service_code", is_key=True, required=True),
             _key("agency", "agency", required=True),
             KindField("service_title", "text", "service_title"),
@@ -240,6 +247,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             KindField("ticket", "code", "ticket_code", is_key=True, required=True),
             KindField("project", "code", "project_code", code_list="project"),
             KindField(
@@ -265,6 +273,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             _key("agency", "agency"),
             _key("province", "province"),
             _key("project", "project"),
@@ -280,6 +289,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             KindField("committee", "code", "committee_code", is_key=True, required=True),
             KindField("held_on", "date", "held_on", is_key=True, required=True),
             KindField("due_period", "date", "due_period_start"),
@@ -294,6 +304,7 @@ _ALL: tuple[Kind, ...] = (
         (
             _PERIOD,
             _REPORTED,
+            _RETRACTED,
             _key("project", "project"),
             _key("agency", "agency"),
             KindField("author", "text", "author", is_key=True, required=True),

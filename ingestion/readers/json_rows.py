@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -23,6 +23,10 @@ from ingestion.table import JsonRows
 PART: Final = "__part"
 POINTER: Final = "__pointer"
 _MARK: Final = "\x01"
+# stands for a null that the document spells out, so that a missing name is told from it
+_NULL: Final = "\U000f1ee7"
+_NAMED_NULL: Final = r'":\s*null'
+_BLANKS: Final = "\t\r\n "
 _NAME_NUMBER: Final = r'":\s*(-?[0-9][0-9.eE+\-]*)'
 # a text that begins like the number of a name: `":5"`
 _STRING_LIKE_NUMBER: Final = r'[:,\[{]\s*":\s*[-0-9]'
@@ -135,27 +139,65 @@ def _numbered(frame: pl.DataFrame, height: int) -> pl.DataFrame:
 
 def _columns(text: str, records_at: str) -> pl.DataFrame | None:
     """The records as a frame of text, or None when they are no plain table."""
-    if _MARK in text or _SURROGATE.search(text):
+    if _MARK in text or _NULL in text or _SURROGATE.search(text):
         # halves of characters would come out as replacement signs
         return None
     try:
-        frame = pl.read_json(io.BytesIO(_quote_numbers(text).encode()), infer_schema_length=None)
+        quoted = _quote_numbers(text)
+        frame = pl.read_json(io.BytesIO(quoted.encode()), infer_schema_length=None)
         records = _descend(frame, text, records_at)
-        flat = None if records is None else _flatten(records)
+        found = None if records is None else _flatten(records)
         # a record without a single name would vanish from a frame: the objects' way keeps it
-        return None if flat is None or not flat.width else _numbered(flat, flat.height)
+        if found is None or not found[0].width:
+            return None
+        flat, names = found
+        around = _names_around(frame.schema) if records_at else 0
+        if names + around != _name_count(quoted):
+            # a name stands twice in one object, and the frame shows the last one only
+            return None
+        return _numbered(_without_marks(flat) if _NULL in quoted else flat, flat.height)
     except (pl.exceptions.PolarsError, UnicodeEncodeError):
         # not valid, or not a table: the objects' way finds out which and says where
         return None
 
 
+def _name_count(text: str) -> int:
+    """At least as many as the document has names; more where texts hold `":`."""
+    if any(blank in text and f"{blank}:" in text for blank in _BLANKS):
+        return int(pl.Series([text]).str.count_matches(r'"\s*:').item())
+    return text.count('":')
+
+
+def _names_around(schema: Mapping[str, pl.DataType]) -> int:
+    """The names of a document outside of its lists."""
+    count = 0
+    for dtype in schema.values():
+        count += 1
+        if isinstance(dtype, pl.Struct):
+            count += _names_around({f.name: _instance(f.dtype) for f in dtype.fields})
+    return count
+
+
+def _instance(dtype: Any) -> pl.DataType:
+    made: pl.DataType = dtype if isinstance(dtype, pl.DataType) else dtype()
+    return made
+
+
+def _without_marks(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.when(pl.all() != _NULL).then(pl.all()).name.keep())
+
+
 def _quote_numbers(text: str) -> str:
-    """The document with the numbers of its objects as texts, in their own digits."""
+    """The document with the numbers of its objects as texts, in their own digits, and their nulls
+    as marks."""
     document = pl.Series([text])
     quoted: str
     if '\\"' not in text and not document.str.contains(_STRING_LIKE_NUMBER).item():
         # no quote stands inside a text, so `":` always ends a name: four times as fast
-        quoted = document.str.replace_all(_NAME_NUMBER, '":"${1}"').item()
+        numbers = document.str.replace_all(_NAME_NUMBER, '":"${1}"')
+        if "null" in text:
+            numbers = numbers.str.replace_all(_NAMED_NULL, f'":"{_NULL}"')
+        quoted = numbers.item()
         return quoted
     marked = document.str.replace_all(_STRING_OR_NUMBER, "${1}" + _MARK + "${2}" + _MARK)
     quoted = (
@@ -191,13 +233,18 @@ def _descend(frame: pl.DataFrame, text: str, records_at: str) -> pl.DataFrame | 
     return rows.struct.unnest()
 
 
-def _flatten(frame: pl.DataFrame) -> pl.DataFrame | None:
-    """Nested objects to dotted names, every leaf as text; None for lists and clashing names."""
+def _flatten(frame: pl.DataFrame) -> tuple[pl.DataFrame, int] | None:
+    """Nested objects to dotted names, every leaf as text, and how many names the records have.
+
+    None for lists and clashing names.
+    """
     columns: dict[str, pl.Series] = {}
+    names = 0
     todo: list[tuple[str, pl.Series]] = [(s.name, s) for s in frame.get_columns()]
     while todo:
         name, series = todo.pop(0)
         dtype = series.dtype
+        names += series.len() - series.null_count()
         if isinstance(dtype, pl.Struct):
             inner = series.struct.unnest().get_columns() if dtype.fields else []
             todo[:0] = [(f"{name}.{s.name}", s) for s in inner]
@@ -205,7 +252,7 @@ def _flatten(frame: pl.DataFrame) -> pl.DataFrame | None:
         if isinstance(dtype, pl.List) or name in columns or name in (PART, POINTER):
             return None
         columns[name] = series.cast(pl.Utf8).alias(name)
-    return pl.DataFrame(list(columns.values()))
+    return pl.DataFrame(list(columns.values())), names
 
 
 # ------------------------------------------------------------------------------ as objects

@@ -23,7 +23,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from ingestion.errors import HouseError, IngestError, ReadError
 from ingestion.readers import Limits, read, read_parts, workbook
 from ingestion.readers.encoding import decode
-from ingestion.readers.json_rows import PART, POINTER
+from ingestion.readers.json_rows import PART, POINTER, read_json
 from ingestion.readers.text_table import sniff_separator
 from ingestion.table import CellError, Grid, JsonRows, Merge
 
@@ -600,3 +600,34 @@ def test_both_ways_of_reading_json_give_the_same(records: list[dict[str, object]
 def test_parts_of_two_natures_are_refused() -> None:
     with pytest.raises(ReadError, match="mixed-parts"):
         read_parts([("1", b'[{"a":1}]'), ("2", TABLE.encode())])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a":"1","a":"2","b":"3"}]',
+        '[{"a":null,"a":1,"b":2},{"a":1}]',
+        '[{"a":1,"a":null},{"a":2}]',
+        '[{"a" :1,"a"\n:2}]',
+        '[{"a":{"x":1,"x":2}}]',
+        '[{"a":{"x":1},"a":{"y":2}}]',
+        '{"a":1,"b":2}\n{"a":1,"a":2}\n',
+        '[{"a":"\\":","b":1,"b":2}]',
+    ],
+)
+def test_P10_a_name_that_stands_twice_is_never_chosen_between(text: str) -> None:
+    with pytest.raises(ReadError, match="stands twice"):
+        read_json([("f", text.encode())])
+
+
+def test_P7_a_missing_name_and_a_spelled_null_are_both_nothing() -> None:
+    text = '[{"a":null,"b":"null","c":"\\":"},{"b":"x : y","c" : 2.50},{"a":"\U000f1ee7"}]'
+    frame = read_json([("f", text.encode())]).frame
+    assert frame.select("a", "b", "c").rows() == [
+        (None, "null", '":'),
+        (None, "x : y", "2.50"),
+        ("\U000f1ee7", None, None),
+    ]
+    envelope = '{"meta":{"n":1,"next":null},"d":[{"a":1},{"b":null}],"more":[{"a":1}]}'
+    frame = read_json([("f", envelope.encode())], "/d").frame
+    assert frame.select("a", "b").rows() == [("1", None), (None, None)]

@@ -100,7 +100,7 @@ def run_gate(
         if stage == "raw":
             arrived = _arrived(connection, build_id)
             chosen += own_suites(spec for spec in specs if spec.source in arrived)
-        tasks, missing = _tasks(connection, chosen, build_id, as_of_week)
+        tasks, missing = tasks_of(connection, chosen, build_id, as_of_week)
     outcomes = evaluate(database_url, tasks)
     results: list[Result] = []
     for suite in chosen:
@@ -144,9 +144,10 @@ def _arrived(connection: psycopg.Connection, build_id: int) -> set[str]:
     }
 
 
-def _tasks(
+def tasks_of(
     connection: psycopg.Connection, suites: Sequence[Suite], build_id: int, as_of_week: date
 ) -> tuple[list[Task], dict[str, str]]:
+    """Return what is to be evaluated, and by suite why it can't be: its mart is not built."""
     tasks = []
     missing: dict[str, str] = {}
     for suite in suites:

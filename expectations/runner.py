@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -57,11 +58,17 @@ class Outcome:
     fault: str | None = None
 
 
-def evaluate(database_url: str, tasks: Sequence[Task]) -> dict[tuple[str, str], Outcome]:
+def evaluate(
+    database_url: str,
+    tasks: Sequence[Task],
+    docs: Path | None = None,
+    run_name: str | None = None,
+) -> dict[tuple[str, str], Outcome]:
     """Evaluate every task; return the outcomes by (task name, expectation id).
 
     An expectation that raises comes back as an outcome with a fault: one broken suite never hides
-    the others. `database_url` is a libpq address.
+    the others. `database_url` is a libpq address. With `docs`, an empty folder, the library's
+    pages are written there, under the name of the run.
     """
     outcomes: dict[tuple[str, str], Outcome] = {}
     with _datasource(database_url) as (gx, context, datasource):
@@ -69,7 +76,7 @@ def evaluate(database_url: str, tasks: Sequence[Task]) -> dict[tuple[str, str], 
             found: dict[str, Outcome] = {}
             for part, is_complete in _parts(task):
                 try:
-                    found |= _run(gx, context, datasource, part, is_complete)
+                    found |= _run(gx, context, datasource, part, is_complete, run_name)
                 except Exception as error:  # noqa: BLE001 - the fault is the outcome
                     fault = _words(error)
                     found |= {one.id: Outcome(False, fault=fault) for one in part.expectations}
@@ -77,6 +84,8 @@ def evaluate(database_url: str, tasks: Sequence[Task]) -> dict[tuple[str, str], 
                 outcomes[task.name, one.id] = found.get(
                     one.id, Outcome(False, fault="the library gave no result")
                 )
+        if docs is not None:
+            _write_pages(context, docs)
     return outcomes
 
 
@@ -142,8 +151,31 @@ def _parts(task: Task) -> list[tuple[Task, bool]]:
     return parts
 
 
+def _write_pages(context: Any, folder: Path) -> None:
+    context.add_data_docs_site(
+        "payesh",
+        {
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": {
+                "class_name": "TupleFilesystemStoreBackend",
+                "base_directory": str(folder),
+            },
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        context.build_data_docs(site_names=["payesh"])
+
+
 def _run(
-    gx: Any, context: Any, datasource: Any, task: Task, is_complete: bool
+    gx: Any,
+    context: Any,
+    datasource: Any,
+    task: Task,
+    is_complete: bool,
+    run_name: str | None = None,
 ) -> dict[str, Outcome]:
     asset = datasource.add_query_asset(task.name, query=task.query)
     suite = gx.ExpectationSuite(
@@ -178,7 +210,8 @@ def _run(
         }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = definition.run(result_format=result_format)
+        run_id = None if run_name is None else gx.RunIdentifier(run_name=run_name)
+        result = definition.run(result_format=result_format, run_id=run_id)
     return dict(_outcome(one, task.is_by_source) for one in result.results)
 
 

@@ -18,7 +18,7 @@ from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font
 from openpyxl.worksheet.worksheet import Worksheet
 
-from infra.sandbox.calendar import MONTHS_FA
+from infra.sandbox.calendar import MONTHS_FA, WEEK
 from infra.sandbox.reference import Reference
 from infra.sandbox.rows import Dataset, Row, WorkbookFile
 
@@ -44,6 +44,9 @@ _GROUP_AT = 5
 INDICATOR_TITLES = ("ردیف", "شاخص", "ماه گزارش", "مقدار", "صورت کسر", "مخرج کسر", "واحد")
 OBLIGATION_TITLES = ("ردیف", "کد تکلیف", "تاریخ رویداد", "وضعیت", "درصد پیشرفت", "مستندات")
 FUNDING_TITLES = ("ردیف", "استان", "ماه", "تخصیص (میلیون ریال)", "پرداخت", "هزینه‌کرد")
+# what two projects were called until they were renamed; sheets keep the name of their time (E5)
+FORMER_NAMES = {"P02": "هویت هوشمند ملی", "P05": "سامانه تدارکات الکترونیکی دولت"}
+_RENAMED_AGO = 5 * WEEK
 TRUE_WORD, FALSE_WORD = "دارد", "ندارد"
 
 
@@ -85,7 +88,7 @@ def _write_progress(
         ugly = {spoilt.field: spoilt.text for spoilt in row.ugly}
         cells: list[Any] = [
             number,
-            _title(reference.projects[row.project].name_fa, number),
+            _title(_name(row, file, reference), number),
             ugly.get("province", f"{province} " if number % 4 == 0 else province),
             _day(row.period_start + dt.timedelta(days=6), reference),
             ugly.get("planned_pct", _text(row, "planned_pct")),
@@ -196,6 +199,12 @@ def _fill(sheet: Worksheet, row: int, cells: list[Any]) -> None:
         cell = sheet.cell(row, column, value)
         if isinstance(value, str) and value.startswith("#"):
             cell.data_type = "e"
+
+
+def _name(row: Row, file: WorkbookFile, reference: Reference) -> str:
+    name = reference.projects[row.project].name_fa
+    is_old = row.period_start < file.week - _RENAMED_AGO
+    return FORMER_NAMES.get(row.project, name) if is_old else name
 
 
 def _title(name: str, number: int) -> str:

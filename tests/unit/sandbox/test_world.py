@@ -202,6 +202,17 @@ def test_S1_a_workbook_has_the_same_bytes_every_night(world: World) -> None:
     assert render(dataset, again, world.reference) == once
 
 
+def test_E5_a_renamed_project_keeps_its_old_name_in_old_rows(world: World) -> None:
+    dataset = world.dataset("sim_p02__progress")
+    [file] = world.files(dataset.source, OPENED_ON)
+    sheet = load_workbook(io.BytesIO(render(dataset, file, world.reference))).active
+    assert sheet is not None
+    titles = [str(sheet.cell(row, 2).value).strip() for row in range(6, 6 + len(file.rows))]
+    plain = [title.translate(str.maketrans("يك", "یک")) for title in titles]
+    told = [name for name, row in zip(plain, file.rows, strict=True) if row.project == "P02"]
+    assert told == ["هویت هوشمند ملی"] * 6 + ["هویت هوشمند"] * 6
+
+
 def test_N13_X2_X7_the_sheet_is_as_ugly_as_life(world: World) -> None:
     dataset = world.dataset("sim_p02__progress")
     [file] = world.files(dataset.source, OPENED_ON)

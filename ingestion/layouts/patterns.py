@@ -45,6 +45,11 @@ def fields_of(pattern: str) -> list[str]:
     return [name for name in _PLACE.findall(pattern) if name]
 
 
+def is_worded(pattern: str) -> bool:
+    """Whether a pattern has words of its own beside its placeholders."""
+    return bool(key(_PLACE.sub("", pattern)))
+
+
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str, with_places: bool) -> re.Pattern[str]:
     """The pattern as an expression over text keys."""

@@ -18,7 +18,7 @@ from ingestion.layouts.address import address, letters
 from ingestion.layouts.cells import Cells, Unvalued, is_blank, text_of, to_cells
 from ingestion.layouts.form import cell_at, cut_out
 from ingestion.layouts.header import JOINT, Target
-from ingestion.layouts.patterns import fields_of
+from ingestion.layouts.patterns import fields_of, is_worded
 from ingestion.layouts.pieces import NUMERIC, Piece, Wide, constant
 from ingestion.layouts.places import Place, find_places
 from ingestion.layouts.region import turn_back
@@ -288,22 +288,35 @@ class _Table:
         return {one.column: one.values for one in labels}
 
     def _mark_groups(self, state: list[str | None], totals: frozenset[str]) -> None:
-        """Headings inside the table: rows with one text only that a pattern of the layout fits."""
+        """Headings inside the table: rows with one text only that a pattern of the layout fits.
+
+        A heading may carry the sums of its group. A row without a label or period beside its text,
+        which fits a pattern of placeholders only, may be that or a record with a gap: it is
+        judged as a record, yet the rows below it do not stay in the group above.
+        """
         if not self._layout.group_rows:
             return
+        sums = {one.column for one in self._fields if one.is_numeric}
+        labels = {one.column for one in self._fields} - sums
         for i, row in enumerate(self._rows):
             if state[i] is not None:
                 continue
             filled = [(column, value) for column, value in enumerate(row) if not is_blank(value)]
-            if len(filled) != 1 or type(filled[0][1]) is not str:
+            if not filled or type(filled[0][1]) is not str:
                 continue
             column, text = filled[0]
+            if any(other not in sums for other, _ in filled[1:]):
+                continue
             if key(text).rstrip(":") in totals or self._is_note(i):
                 continue
             heading = heading_of(i, column, text, self._layout.group_rows)
-            if heading is not None:
+            if heading is None:
+                continue
+            if len(filled) == 1 or is_worded(self._layout.group_rows[heading.level]):
                 state[i] = "group"
-                self._headings.append(heading)
+            elif not labels - {column}:
+                continue
+            self._headings.append(heading)
 
     def _add_groups(
         self, columns: dict[str, Column], keep: list[int], state: list[str | None]

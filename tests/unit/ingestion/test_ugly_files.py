@@ -556,3 +556,42 @@ def test_P7_D22_an_instant_in_utc_belongs_to_tehrans_day() -> None:
 )  # fmt: skip
 def test_P6_P10_an_answer_that_is_not_the_agreed_one_is_refused(body: bytes) -> None:
     assert refused(body, spec("progress", ANSWER, connector=API)).remedy
+
+
+def grouped(pattern: str, rows: Rows) -> Records:
+    return read(workbook([HEAD, *rows]), spec("progress", PROGRESS, group_rows=[pattern]))
+
+
+def groups(records: Records) -> list[tuple[str, str]]:
+    return records.accepted.select("province_code", "project_code").rows()
+
+
+def test_X2_X3_a_heading_with_the_sums_of_its_group_opens_it_all_the_same() -> None:
+    rows: Rows = [
+        ["استان تهران"],
+        ["P01", WEEK, 10, 20],
+        ["استان البرز", None, 50, 60],
+        ["P02", WEEK, 50, 60],
+        ["استان ناکجا", None, 5, 6],
+        ["P03", WEEK, 5, 6],
+    ]
+    records = grouped("استان {province}", rows)
+    assert groups(records) == [(TEHRAN, "P01"), (ALBORZ, "P02")]
+    assert [(f.reason_code, f.raw_text) for f in records.findings] == [
+        ("unknown-province", "ناکجا")
+    ]
+
+
+def test_X2_X3_a_row_that_may_be_a_heading_does_not_leave_the_next_ones_in_the_old_group() -> None:
+    rows: Rows = [
+        ["تهران"],
+        ["P01", WEEK, 10, 20],
+        ["البرز", None, 50, 60],
+        ["P02", WEEK, 50, 60],
+        ["P03", None, 1, 2],
+        ["P04", WEEK, 5, 6],
+    ]
+    records = grouped("{province}", rows)
+    assert groups(records) == [(TEHRAN, "P01"), (ALBORZ, "P02")]
+    # nothing is lost: the two rows with a gap and the one below are in quarantine
+    assert [f.scope for f in records.findings] == ["row"] * 3

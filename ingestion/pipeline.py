@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import psycopg
 
-from ingestion.connectors import Fetched, collect
+from ingestion.connectors import Asked, Fetched, collect
 from ingestion.contracts import CellDecision, judge, with_decisions
 from ingestion.errors import IngestError, SnapshotError
 from ingestion.layouts import extract, extract_best, layout_at
@@ -38,6 +38,7 @@ from ingestion.load import (
     store,
     transaction,
 )
+from ingestion.load.asked import last_asked
 from ingestion.load.decisions import Decision
 from ingestion.load.ledger import Seen
 from ingestion.normalise.calendar import TEHRAN
@@ -116,7 +117,7 @@ def fetch(loaded: LoadedSpec, ctx: Context) -> FetchResult:
     source = loaded.spec.source
     attempted_at = ctx.now()
     try:
-        fetched = collect(loaded, ctx)
+        fetched = collect(loaded, ctx, _asked(loaded.spec, ctx))
         snapshots = SnapshotStore(ctx.snapshots_url)
         stored = [(item, snapshots.put(item.parts)) for item in fetched if item.parts]
     except IngestError as error:
@@ -148,6 +149,14 @@ def fetch(loaded: LoadedSpec, ctx: Context) -> FetchResult:
     if not visit.new:
         raise failure
     return FetchResult("new", visit.new, failure.code, str(failure), failure.remedy)
+
+
+def _asked(spec: SourceSpec, ctx: Context) -> Asked:
+    """When the source was asked before, where that decides what it is asked for now."""
+    if spec.connector.type != "http_json" or spec.connector.updated_since is None:
+        return Asked()
+    with transaction(ctx.database_url) as connection:
+        return last_asked(connection, spec.source)
 
 
 def _record_failure(
@@ -200,7 +209,7 @@ def _register(
     for item, snapshot in stored:
         parts = [part.as_json() for part in snapshot.parts]
         if _is_empty(item, spec):
-            if ledger.has_records(connection, spec.source):
+            if item.since is None and ledger.has_records(connection, spec.source):
                 number = ledger.record_snapshot(
                     connection, spec.source, snapshot.sha256, parts, item.received_at
                 )

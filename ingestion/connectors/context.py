@@ -28,7 +28,8 @@ class Fetched:
     """One future snapshot: a file, or all pages of an API run in order.
 
     `row_count` is the number of records in the pages (None for files): an empty answer where the
-    last one had rows is for the pipeline to judge. `problem` tells why a file of a folder could
+    last one had rows is for the pipeline to judge. `since` is set when only changes since then
+    were asked for: such an answer may be empty. `problem` tells why a file of a folder could
     not be taken; it has no parts then, and the others go on.
     """
 
@@ -36,6 +37,15 @@ class Fetched:
     received_at: dt.datetime
     row_count: int | None = None
     problem: IngestError | None = None
+    since: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """When a source was last asked so that the answer was loaded: for anything, and for all."""
+
+    at: dt.datetime | None = None
+    for_all_at: dt.datetime | None = None
 
 
 @dataclass

@@ -11,27 +11,39 @@ pages are fetched by several threads.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import urljoin
 
 from pydantic_core import from_json
 
-from ingestion.connectors.context import CollectContext, Fetched
+from ingestion.connectors.context import Asked, CollectContext, Fetched
 from ingestion.connectors.http import Answer, Client, is_login_page, login_page
 from ingestion.errors import FetchError
+from ingestion.normalise.calendar import TEHRAN, to_jalali
 from ingestion.snapshots import Part
 from ingestion.spec.model import HttpJson
 
 _RUNS: Final = 3
 _MAX_PAGES: Final = 1_000_000
+_LAST: Final = 50
+_NEVER: Final = Asked()
+# kept with each page: when the request began, and since when changes were asked for
+ASKED_AT: Final = "payesh-asked-at"
+SINCE: Final = "payesh-since"
 
 
 class _Changed(Exception):  # noqa: N818 - the agency's data moved; not a fault yet
-    """The total changed while the pages were fetched."""
+    """The rows moved while the pages were fetched; `pages` where they may still be whole."""
+
+    def __init__(self, message: str, pages: list[_Page] | None = None) -> None:
+        super().__init__(message)
+        self.pages = pages
 
 
 @dataclass(frozen=True)
@@ -43,23 +55,45 @@ class _Page:
     next_at: str | None
     has_next_at: bool
     fingerprint: str
+    first: Any
+    # some of the last records: one of them opens the next page when rows have moved
+    last: list[Any]
+    # what is unique to each record, where the source file says where it stands
+    ids: list[Any]
 
 
-def collect_json(connector: HttpJson, ctx: CollectContext) -> Fetched:
-    """All pages of one run.
+def collect_json(connector: HttpJson, ctx: CollectContext, asked: Asked = _NEVER) -> Fetched:
+    """All pages of one run, of all records or of those changed since the last run.
 
     Raises `FetchError`: those of the client, `login-page`, `not-json`, `error-body`,
     `records-not-found`, `repeated-page`, `repeated-cursor`, `cursor-missing`, `total-changed`,
-    `count-mismatch`, `more-pages`, `foreign-link`.
+    `count-mismatch`, `more-pages`, `foreign-link`, `id-missing`.
     """
+    asked_at = ctx.now()
+    since = _since(connector, asked, asked_at)
+    headers = {ASKED_AT: asked_at.astimezone(dt.UTC).isoformat()}
+    if since is not None and connector.updated_since is not None:
+        setting = connector.updated_since
+        params = {**connector.params, setting.param: _written(since, setting.style)}
+        connector = connector.model_copy(update={"params": params})
+        headers[SINCE] = since.astimezone(dt.UTC).isoformat()
     with Client(connector, ctx) as client:
         run = _Run(connector, client)
         pages: list[_Page] = []
+        before: list[bytes] = []
         for attempt in range(_RUNS):
             try:
                 pages = run.pages()
                 break
             except _Changed as change:
+                found = change.pages
+                if found is not None:
+                    bodies = [hashlib.sha256(page.answer.body).digest() for page in found]
+                    if bodies == before:
+                        # nothing moves: the agency itself has two records alike
+                        pages = found
+                        break
+                    before = bodies
                 if attempt == _RUNS - 1:
                     raise FetchError(
                         "total-changed",
@@ -74,11 +108,31 @@ def collect_json(connector: HttpJson, ctx: CollectContext) -> Fetched:
             page.answer.url,
             page.answer.status,
             page.answer.media_type,
-            page.answer.headers,
+            {**page.answer.headers, **headers},
         )
         for number, page in enumerate(pages, start=1)
     ]
-    return Fetched(parts, ctx.now(), row_count=sum(page.rows for page in pages))
+    return Fetched(parts, ctx.now(), row_count=sum(page.rows for page in pages), since=since)
+
+
+def _since(connector: HttpJson, asked: Asked, now: dt.datetime) -> dt.datetime | None:
+    """From when on changes are asked for; None = everything (traps P8, P9)."""
+    setting = connector.updated_since
+    if setting is None or asked.at is None or asked.for_all_at is None:
+        return None
+    if now - asked.for_all_at >= dt.timedelta(days=setting.full_every_days):
+        return None
+    return asked.at - dt.timedelta(minutes=setting.overlap_minutes)
+
+
+def _written(instant: dt.datetime, style: str) -> str:
+    """The instant as the agency wants it; days and seconds are rounded down."""
+    if style == "epoch":
+        return str(int(instant.timestamp()))
+    if style == "jalali":
+        year, month, day = to_jalali(instant.astimezone(TEHRAN).date())
+        return f"{year}/{month:02d}/{day:02d}"
+    return instant.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class _Run:
@@ -97,6 +151,7 @@ class _Run:
         else:
             pages = list(self._chained())
         self._check_totals(pages)
+        self._check_moved(pages)
         return pages
 
     # -------------------------------------------------------------------------- numbered pages
@@ -222,7 +277,26 @@ class _Run:
             str(following) if following not in (None, "", False, _MISSING) else None,
             following is not _MISSING,
             _fingerprint(records),
+            records[0] if records else None,
+            records[-_LAST:],
+            self._ids(records, answer),
         )
+
+    def _ids(self, records: list[Any], answer: Answer) -> list[Any]:
+        """What `id_at` points at in each record; it must be a text or a number."""
+        pointer = self._connector.paging.id_at
+        if pointer is None:
+            return []
+        found = [_at(record, pointer) for record in records]
+        for number, value in enumerate(found):
+            if value is _MISSING or not isinstance(value, str | int | float):
+                raise FetchError(
+                    "id-missing",
+                    f"Record {number} has no text or number at '{pointer}'.",
+                    "Compare the answer with paging.id_at in the source file.",
+                    answer.url,
+                )
+        return found
 
     def _parse(self, answer: Answer) -> Any:
         if is_login_page(answer):
@@ -306,6 +380,20 @@ class _Run:
             )
         # rows may have moved between pages under a constant total: a fresh walk may be whole
         raise _Changed(f"{rows} rows came, the total says {totals[0]}")
+
+    def _check_moved(self, pages: list[_Page]) -> None:
+        """A record that comes again on a later page: rows moved, and one may have been passed over
+        (trap P4). Without ids only the edges of pages tell."""
+        if self._connector.paging.id_at is not None:
+            page_of: dict[Any, int] = {}
+            for number, page in enumerate(pages):
+                for value in page.ids:
+                    if page_of.setdefault(value, number) != number:
+                        raise _Changed(f"the record '{value}' came on two pages")
+            return
+        for page, following in pairwise(pages):
+            if following.rows and following.first in page.last:
+                raise _Changed("the record that ends one page opens the next", pages)
 
     def _error(self, code: str, message: str, remedy: str) -> FetchError:
         return FetchError(code, message, remedy, self._connector.url)

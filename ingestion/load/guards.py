@@ -117,6 +117,8 @@ def by_shrinkage(
     period (a file a week) is held against what the last one brought for its own newest period.
     A file for past periods only may be as small as it likes: it is a correction.
     """
+    if getattr(spec.connector, "updated_since", None) is not None:
+        return None  # an answer of changes only is as small as they are
     share = spec.quality.max_shrinkage
     if share <= 0 or previous is None or counts.readable == 0:
         return None

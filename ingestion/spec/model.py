@@ -69,7 +69,11 @@ class Auth(_Part):
 
 
 class Paging(_Part):
-    """How pages follow each other; `total_at` and `next_at` are JSON pointers into a page."""
+    """How pages follow each other; `total_at` and `next_at` are JSON pointers into a page.
+
+    `id_at` points, inside a record, at what is unique to it: a record that comes on two pages then
+    shows that rows moved while they were fetched, and another may have been passed over.
+    """
 
     style: Literal["none", "page", "offset", "cursor", "link"] = "none"
     page_param: str = "page"
@@ -80,6 +84,22 @@ class Paging(_Part):
     cursor_param: str = "cursor"
     next_at: str | None = None
     total_at: str | None = None
+    id_at: str | None = None
+
+
+class UpdatedSince(_Part):
+    """Ask only for records that changed since the last answer that was loaded.
+
+    The time of that request, less `overlap_minutes` for clocks that differ and for records that
+    were being written, goes into the parameter `param`: as ISO 8601 in UTC, as seconds (`epoch`),
+    or as the Jalali day in Tehran. What comes twice is no change and makes no new version. Every
+    `full_every_days` all records are asked for, since an API rarely tells what it deleted.
+    """
+
+    param: str = "updated_since"
+    style: Literal["iso", "epoch", "jalali"] = "iso"
+    overlap_minutes: Annotated[float, Field(ge=0)] = 60
+    full_every_days: Annotated[float, Field(gt=0)] = 7
 
 
 class HttpJson(_Part):
@@ -97,6 +117,7 @@ class HttpJson(_Part):
     read_timeout_seconds: float = 30
     retries: int = 4
     max_megabytes: float = 512
+    updated_since: UpdatedSince | None = None
     # may an answer be empty though the last one had rows?
     may_be_empty: bool = False
 

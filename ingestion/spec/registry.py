@@ -484,6 +484,7 @@ def _check_sense(path: Path, tree: CommentedMap, spec: SourceSpec) -> None:
             ("records_at", connector.records_at),
             ("paging.next_at", paging.next_at),
             ("paging.total_at", paging.total_at),
+            ("paging.id_at", paging.id_at),
         )
         for name, pointer in pointers:
             if pointer and not pointer.startswith("/"):

@@ -106,7 +106,7 @@ def answers(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     mill.write(_API)
     queue: list[Any] = []
 
-    def collect(loaded: LoadedSpec, ctx: Any) -> list[Fetched]:
+    def collect(loaded: LoadedSpec, ctx: Any, asked: object = None) -> list[Fetched]:
         answer = queue.pop(0)
         if isinstance(answer, Exception):
             raise answer

@@ -36,7 +36,7 @@ def api(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, str]
     mill.write(_API)
     queue: list[list[dict[str, str]]] = []
 
-    def collect(_: Any, ctx: Any) -> list[Fetched]:
+    def collect(_: Any, ctx: Any, asked: object = None) -> list[Fetched]:
         rows = queue.pop(0)
         part = Part(json.dumps(rows, ensure_ascii=False).encode(), "page-1.json", "http://x", 200)
         return [Fetched(parts=[part], received_at=ctx.now(), row_count=len(rows))]

@@ -115,26 +115,6 @@ class Rules:
         return tuple(w for w in valid if w.version == newest)
 
 
-_NEEDED = {
-    "obligation_debtor": ("obligation_code", "agency_code"),
-    "instrument": ("month_convention", "rolls_to_working_day", "issued_on"),
-    "committee": ("committee_code", "meeting_cadence", "first_due_month"),
-    "scorecard_weight": ("version", "valid_from", "index_name", "component", "weight"),
-    "rating_scale": ("scale", "minimum", "maximum", "valid_from"),
-    "head": ("post_code", "agency_code", "holder_code", "valid_from", "valid_to"),
-    "digital_economy_indicator": ("role", "indicator_code", "national_target"),
-}
-
-
-def has_rules(folder: Path) -> bool:
-    """True when the reference data in `folder` goes as far as these rules."""
-    return all(
-        (folder / f"{name}.csv").exists()
-        and all(set(columns) <= row.keys() for row in seed_rows(folder, name))
-        for name, columns in _NEEDED.items()
-    )
-
-
 def load_rules(folder: Path) -> Rules:
     """Read the seeds in `folder`; raise RefusedError naming the file that is missing or odd."""
     return Rules(

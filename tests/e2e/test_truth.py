@@ -31,7 +31,7 @@ from infra.postgres.connect import Role
 from infra.release import publish
 from infra.sandbox.calendar import WEEK, tehran_midnight
 from infra.sandbox.reference import load_reference
-from infra.sandbox.rules import has_rules, load_rules
+from infra.sandbox.rules import load_rules
 from infra.sandbox.truth import GRAINS, Delivery, marts
 from infra.sandbox.truth.given import read_given
 from infra.sandbox.truth.receipts import Night, nightly_deliveries, source_infos
@@ -227,7 +227,7 @@ def test_the_ledger_received_what_was_sent(
         [*nightly_deliveries(world, taken), Delivery(GIVEN, taken[0].received_at, rows)],
         world.reference,
         taken[-1].as_of_week,
-        load_rules(folder) if has_rules(folder) else None,
+        load_rules(folder),
     )
     differences = _differences(nights[number].published, wanted)
     assert not differences, f"{len(differences)} cells differ:\n" + "\n".join(differences[:40])

@@ -62,7 +62,7 @@ def marts(
     deliveries: Iterable[Delivery],
     reference: Reference,
     as_of_week: dt.date,
-    rules: Rules | None = None,
+    rules: Rules,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of every mart, columns as published, in the order of their grain."""
     ledger = Ledger.of(sources, deliveries)
@@ -70,7 +70,12 @@ def marts(
     slices = project_province_weekly(ledger, reference, as_of_week)
     reports = agency_reporting_weekly(ledger, reference.calendar, as_of_week)
     indicators = provincial_indicator(ledger, reference, as_of_week)
-    found = {
+    friday = as_of_week + _TO_FRIDAY
+    debts = settle_all(ledger, reference.calendar, rules, friday)
+    seen = outlooks(projects)
+    track = early_warning_track(seen)
+    cards, components = scorecards(ledger, projects, reports, reference, rules)
+    return {
         "project_progress_weekly": projects,
         "project_province_weekly": slices,
         "agency_reporting_weekly": reports,
@@ -79,26 +84,17 @@ def marts(
         "macro_overview_weekly": macro_overview_weekly(
             projects, slices, reports, reference, as_of_week
         ),
+        "obligation_status": obligation_status(debts, rules, friday),
+        "service_window_compliance": service_window_compliance(ledger, as_of_week),
+        "digital_economy": digital_economy(indicators, reference, rules),
+        "funding_alignment": funding_alignment(ledger, projects, slices, reference, as_of_week),
+        "bottleneck": bottleneck(ledger, as_of_week),
+        "bottleneck_ticket": bottleneck_ticket(ledger, as_of_week),
+        "committee_followup": committee_followup(ledger, reference.calendar, rules, friday),
+        "head_assessment": head_assessment(debts, rules, friday),
+        "rating_history": rating_history(ledger, rules, friday),
+        "early_warning": early_warning(seen, track, baselines(ledger)),
+        "early_warning_track": track,
+        "agency_scorecard_weekly": cards,
+        "agency_scorecard_component": components,
     }
-    if rules is not None:
-        friday = as_of_week + _TO_FRIDAY
-        debts = settle_all(ledger, reference.calendar, rules, friday)
-        seen = outlooks(projects)
-        track = early_warning_track(seen)
-        cards, components = scorecards(ledger, projects, reports, reference, rules)
-        found |= {
-            "obligation_status": obligation_status(debts, rules, friday),
-            "service_window_compliance": service_window_compliance(ledger, as_of_week),
-            "digital_economy": digital_economy(indicators, reference, rules),
-            "funding_alignment": funding_alignment(ledger, projects, slices, reference, as_of_week),
-            "bottleneck": bottleneck(ledger, as_of_week),
-            "bottleneck_ticket": bottleneck_ticket(ledger, as_of_week),
-            "committee_followup": committee_followup(ledger, reference.calendar, rules, friday),
-            "head_assessment": head_assessment(debts, rules, friday),
-            "rating_history": rating_history(ledger, rules, friday),
-            "early_warning": early_warning(seen, track, baselines(ledger)),
-            "early_warning_track": track,
-            "agency_scorecard_weekly": cards,
-            "agency_scorecard_component": components,
-        }
-    return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.sandbox.calendar import WEEK, tehran_midnight
-from infra.sandbox.rules import has_rules, load_rules
+from infra.sandbox.rules import load_rules
 from infra.sandbox.truth import Delivery, marts
 from infra.sandbox.truth.given import read_given
 from infra.sandbox.truth.receipts import (
@@ -65,7 +65,6 @@ def truth_of(
             week += WEEK
         deliveries = nightly_deliveries(world, nights)
         deliveries.append(Delivery(GIVEN, nights[0].received_at, given_rows))
-    folder = settings.reference_dir
-    rules = load_rules(folder) if has_rules(folder) else None
+    rules = load_rules(settings.reference_dir)
     found = marts(infos, deliveries, world.reference, as_of_week, rules)
     return Truth(found, len(deliveries), unknown)

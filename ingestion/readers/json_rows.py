@@ -298,6 +298,11 @@ def _objects(
                 f"{name}#{records_at}/{index}",
             )
         _leaves(record, "", index, leaves, f"{name}#{records_at}/{index}")
+    # null where other records have an object is the object's absence, no name of its own
+    objects = {name[:at] for name in leaves for at, char in enumerate(name) if char == "."}
+    for absent in objects & leaves.keys():
+        if not any(text is not None for text in leaves[absent]):
+            del leaves[absent]
     height = len(records)
     try:
         columns = [

@@ -16,12 +16,17 @@ from typing import Any
 
 import openpyxl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingestion.errors import IngestError, SpecError
+from ingestion.layouts import extract
+from ingestion.layouts.address import address
 from ingestion.normalise.codelists import load_code_lists
 from ingestion.pipeline import examine
+from ingestion.spec.model import SourceSpec
 from ingestion.spec.registry import LoadedSpec, load_spec
-from ingestion.table import RawTable, Records
+from ingestion.table import Grid, Merge, RawTable, Records
 
 LISTS = load_code_lists(Path(__file__).parents[3] / "dbt_project" / "seeds" / "reference")
 NOW = dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)
@@ -842,3 +847,104 @@ def test_T10_a_declared_encoding_is_not_believed_against_the_bytes(desk: Desk) -
 )
 def test_settings_that_make_no_sense_together(desk: Desk, layouts: str, said: str) -> None:
     assert said in desk.bad(layouts).message
+
+
+# ------------------------------------------------------------------------------ at large
+
+
+def test_X2_a_budget_book_with_thousands_of_merged_cells(desk: Desk) -> None:
+    """Records two rows high, each of their cells merged; a merged heading for each province."""
+    rows: Rows = [["برنامه", "شرح", "مصوب", "تخصیص"]]
+    merges: list[Merge] = []
+    for number in range(2000):
+        if number % 500 == 0:
+            merges.append(Merge(len(rows), 0, len(rows), 3))
+            rows.append([f"استان {('تهران', 'قم', 'فارس', 'گیلان')[number // 500]}"])
+        merges += [Merge(len(rows), c, len(rows) + 1, c) for c in range(4)]
+        rows += [[f"P{number % 21 + 1:02d}", f"فصل {number}", 10, 5], []]
+    source = desk.load(
+        """
+        layouts:
+          - group_rows: ["استان {province}"]
+            fields:
+              project: {headers: [برنامه]}
+              period: {value: "jalali_year:1401"}
+              allocated: {headers: [مصوب], unit: rial}
+              released: {headers: [تخصیص], unit: rial}
+        """,
+        "funding",
+    ).spec
+    raw = extract([Grid("بودجه", rows, merges)], source.layouts[0], source)
+    assert (raw.height, raw.findings) == (2000, [])
+    # the row that the last merged cells cover is not read: nothing stands in it
+    assert {n.reason: n.count for n in raw.non_data} == {"header": 1, "group": 4, "blank": 1999}
+    assert raw.columns["province"].at[-1] == "بودجه!A3005"
+
+
+BLOCKS = st.lists(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.booleans(), st.integers(1, 2), st.integers(1, 3)),
+        min_size=1,
+        max_size=3,
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(BLOCKS, st.booleans(), st.booleans())
+def test_X9_tables_in_any_arrangement_are_read_whole(
+    bands: list[list[tuple[int, bool, int, int]]], titled: bool, turned: bool
+) -> None:
+    """Bands of tables beside each other: (rows, columns swapped, blank columns, blank rows)."""
+    cells: dict[tuple[int, int], Any] = {}
+    expected: dict[str, str] = {}
+    top, value = 0, 0
+    if titled:
+        cells[0, 0], top = "گزارش", 2
+    for band in bands:
+        left, deepest, gap = 0, 0, 1
+        for height, is_swapped, blank_columns, blank_rows in band:
+            name, number = (1, 0) if is_swapped else (0, 1)
+            cells[top, left + name], cells[top, left + number] = "استان", "مقدار"
+            for row in range(1, height + 1):
+                value += 1
+                cells[top + row, left + name] = f"استان {value}"
+                cells[top + row, left + number] = value
+                r, c = top + row, left + number
+                at = (c, r) if turned else (r, c)
+                expected[str(value)] = address("ب", *at)
+            left += 2 + blank_columns
+            deepest, gap = max(deepest, height), max(gap, blank_rows)
+        top += deepest + 1 + gap
+    size = (max(r for r, _ in cells) + 1, max(c for _, c in cells) + 1)
+    rows = [[cells.get((r, c)) for c in range(size[1])] for r in range(size[0])]
+    if turned:
+        rows = [list(column) for column in zip(*rows, strict=True)]
+    source = SourceSpec.model_validate(
+        {
+            "source": "a__b",
+            "title": "t",
+            "kind": "indicator_value",
+            "agency": "mict",
+            "owner": {"name": "x", "email": "x@x.invalid"},
+            "connector": {"type": "folder", "path": "."},
+            "layouts": [
+                {
+                    "split": "both",
+                    "transpose": turned,
+                    "fields": {
+                        "province": {"headers": ["استان"]},
+                        "value": {"headers": ["مقدار"]},
+                        "indicator": {"value": "idi"},
+                        "period": {"value": "jalali_year:1401"},
+                    },
+                }
+            ],
+        }
+    )
+    raw = extract([Grid("ب", rows)], source.layouts[0], source)
+    column = raw.columns["value"]
+    assert dict(zip(column.text.to_list(), column.at.to_list(), strict=True)) == expected
+    assert [f"استان {text}" for text in column.text] == raw.columns["province"].text.to_list()

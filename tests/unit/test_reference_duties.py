@@ -49,7 +49,7 @@ def test_D11_every_instrument_says_what_its_month_is() -> None:
 
 
 def test_D16_every_instrument_says_whether_a_holiday_moves_its_deadlines() -> None:
-    assert {column(row, "rolled_to_working_day") for row in rows("instrument")} <= {"true", "false"}
+    assert {column(row, "to_working_day") for row in rows("instrument")} <= {"true", "false"}
 
 
 def test_D17_before_and_in_a_month_name_one_month_and_its_year() -> None:

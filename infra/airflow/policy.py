@@ -28,11 +28,14 @@ MINUTES: Final = 120
 """... spread over two hours, each always at its own minute."""
 WAREHOUSE_CRON: Final = "30 3 * * *"
 """After the last source, so that the release stands well before 05:00."""
+UPKEEP_CRON: Final = "0 8 * * FRI"
+"""On the quietest morning of the week, when the night is long over."""
 
 WAREHOUSE_POOL: Final = "warehouse"
 LOAD_POOL: Final = "load"
 FOLDER_POOL: Final = "folder"
-POOL_SLOTS: Final = {WAREHOUSE_POOL: 1, LOAD_POOL: 4, FOLDER_POOL: 4}
+UPKEEP_POOL: Final = "upkeep"
+POOL_SLOTS: Final = {WAREHOUSE_POOL: 1, LOAD_POOL: 4, FOLDER_POOL: 4, UPKEEP_POOL: 1}
 HOST_SLOTS: Final = 2
 """Sources asked at the same time on one host; each has its own bounded concurrency on top."""
 
@@ -43,6 +46,7 @@ LOAD_TIMEOUT: Final = timedelta(minutes=30)
 GATE_TIMEOUT: Final = timedelta(minutes=20)
 BUILD_TIMEOUT: Final = timedelta(minutes=90)
 RELEASE_TIMEOUT: Final = timedelta(minutes=20)
+CHORE_TIMEOUT: Final = timedelta(hours=2)
 
 
 def source_dag(loaded: LoadedSpec) -> dict[str, Any]:
@@ -83,6 +87,17 @@ def warehouse_dag() -> dict[str, Any]:
         "params": _week_param(),
         "default_args": _task_arguments(HOUSE_OWNER, retries=1) | {"pool": WAREHOUSE_POOL},
     }
+
+
+def upkeep_dag() -> dict[str, Any]:
+    """Return the arguments of the DAG that keeps the house in order."""
+    return _house_dag(
+        "upkeep",
+        "Upkeep: kept bytes, backup, logs, statistics",
+        "Weekly: check the kept bytes, back up and prove it, clean logs, refresh statistics",
+        _UPKEEP_DOC,
+        UPKEEP_CRON,
+    )
 
 
 def source_dag_id(source: str) -> str:
@@ -165,6 +180,23 @@ def source_doc(loaded: LoadedSpec) -> str:
     return "\n".join(about)
 
 
+def _house_dag(name: str, title: str, about: str, doc: str, cron: str) -> dict[str, Any]:
+    """Return the arguments of a DAG of the house's own beside the warehouse."""
+    return {
+        "dag_id": name,
+        "dag_display_name": title,
+        "description": about,
+        "doc_md": doc,
+        "schedule": _nightly(cron),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=8),
+        "tags": ["tier:2", name],
+        "owner_links": {HOUSE_OWNER: f"mailto:{operator_email()}"},
+        "default_args": _task_arguments(HOUSE_OWNER, retries=1) | {"pool": UPKEEP_POOL},
+    }
+
+
 def _nightly(cron: str) -> CronTriggerTimetable:
     from airflow.sdk import CronTriggerTimetable
 
@@ -212,4 +244,20 @@ A failed gate leaves the last release standing; `marts.release_history` says so.
 
 **When it fails:** the task's log ends with what was wrong, where, and what to do. Runbooks
 `gate-failed`, `build-failed`, `release-failed`. Running it again is always safe.
+"""
+
+_UPKEEP_DOC: Final = """# Upkeep
+
+Four chores, none of which waits for another's success:
+
+- **snapshots** reads everything received since the last check and a sample of the rest again and
+  holds it against its hash.
+- **backup** dumps the database, restores it into a scratch database and counts every row.
+- **logs** removes old task logs and old runs of Airflow's own tables.
+- **statistics** analyses the tables and summarises the BRIN indexes.
+
+Nothing of raw, history or the snapshots is ever deleted.
+
+**When it fails:** runbooks `snapshot-damaged`, `backup-failed`, `upkeep-failed`. By hand:
+`payesh upkeep [CHORE]`; running it again is always safe.
 """

@@ -176,6 +176,16 @@ def release(build_id: int) -> dict[str, Any]:
         }
 
 
+def chore(name: str) -> dict[str, Any]:
+    """Do one chore of the upkeep; returns its numbers."""
+    from infra.upkeep.run import run_chore
+
+    with _told(name):
+        done = run_chore(Settings.from_env(), name)
+        progress.say(name, done.message)
+        return dict(done.facts)
+
+
 def run_id(context: Mapping[str, Any]) -> str:
     """Return the night's id when `payesh nightly` runs the task, else Airflow's own run id."""
     dag_run = context["dag_run"]

@@ -334,7 +334,8 @@ def load_receipt(receipt: Receipt, terms: Terms, ctx: Context, mode: Mode) -> Lo
             log.info("%s is read as a whole: %r", receipt.name, reason)
     parts = bytes_of(receipt, ctx)
     try:
-        _, records = examine(terms.spec, parts, ctx.code_lists, receipt.received_at, decided=cells)
+        # only the records stay: what they were made of would double the memory of writing them
+        records = examine(terms.spec, parts, ctx.code_lists, receipt.received_at, decided=cells)[1]
     except IngestError as error:
         return reject(ctx.database_url, receipt, terms, error, mode=mode)
     return store(ctx.database_url, receipt, terms, records, mode=mode)
@@ -398,6 +399,7 @@ def examine(
     """
     tables = read_parts(parts, limits or Limits(), _records_at(spec), spec.text)
     layout, raw = extract_best(tables, spec, received_at.astimezone(TEHRAN).date())
+    del tables
     if decided:
         raw = with_decisions(raw, decided)
     return raw, judge(raw, layout, spec, code_lists, received_at)

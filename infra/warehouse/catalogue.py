@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ class Mart:
     """A published model. `columns`: name -> description; `partition_by` a date column or None.
 
     `is_restricted` (`meta: {restricted: true}`): no view of it is made, `restricted.open` shows it.
+    `suppress`: column -> {"below": n, "within": [grain columns]}, from a column's meta
+    `suppress_below` and `suppress_within`: counts of people or firms from 1 to n - 1 are not shown.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Mart:
     description: str
     columns: dict[str, str]
     is_restricted: bool = False
+    suppress: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def read_marts(manifest: Path) -> list[Mart]:
@@ -61,6 +64,7 @@ def read_marts(manifest: Path) -> list[Mart]:
                     for name, column in node.get("columns", {}).items()
                 },
                 is_restricted=meta.get("restricted") is True,
+                suppress=_suppress(node, grain),
             )
         )
     if without:
@@ -118,11 +122,12 @@ def register(connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
                 "publish it under a new name: who has read the old one has read it",
             )
         connection.execute(
-            "insert into ops.mart (mart, grain, partition_by, description, columns, is_restricted)"
-            " values (%s, %s, %s, %s, %s, %s) on conflict (mart) do update set"
+            "insert into ops.mart (mart, grain, partition_by, description, columns, is_restricted,"
+            " suppress) values (%s, %s, %s, %s, %s, %s, %s) on conflict (mart) do update set"
             " grain = excluded.grain, partition_by = excluded.partition_by,"
             " description = excluded.description,"
             " columns = excluded.columns, is_restricted = excluded.is_restricted,"
+            " suppress = excluded.suppress,"
             " is_retired = false,"
             " registered_at = excluded.registered_at",
             [
@@ -132,6 +137,7 @@ def register(connection: psycopg.Connection, marts: Sequence[Mart]) -> None:
                 mart.description,
                 json.dumps(mart.columns, ensure_ascii=False),
                 mart.is_restricted,
+                json.dumps(mart.suppress),
             ],
         )
     connection.execute(
@@ -165,6 +171,25 @@ def _grain(node: dict[str, Any], meta: dict[str, Any]) -> list[str]:
         for name, column in node.get("columns", {}).items()
         if any(one.get("type") == "primary_key" for one in column.get("constraints", []))
     ]
+
+
+def _suppress(node: dict[str, Any], grain: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, column in node.get("columns", {}).items():
+        meta = {**column.get("meta", {}), **column.get("config", {}).get("meta", {})}
+        if "suppress_below" not in meta:
+            continue
+        below, within = meta["suppress_below"], meta.get("suppress_within")
+        is_list = isinstance(within, list) and set(within) <= set(grain)
+        if not isinstance(below, int) or below < 2 or not is_list or name in grain:
+            raise RefusedError(
+                f"what is not to be shown of {node['name']}.{name} is not clear",
+                "dbt_project/models/marts, meta of the column",
+                "write suppress_below: 5 and suppress_within: the grain columns, without the one"
+                f" over which cells add up to a total (grain: {', '.join(grain)}; [] for all)",
+            )
+        found[name] = {"below": below, "within": within}
+    return found
 
 
 def _sentence(text: str) -> str:

@@ -145,3 +145,35 @@ def test_reference_hash_sees_names_and_content(tmp_path: Path) -> None:
 
 def test_the_houses_own_project_has_a_hash() -> None:
     assert len(code_sha256(PROJECT_ROOT / "dbt_project")) == 64
+
+
+def test_what_is_restricted_or_withheld_is_declared_in_meta(tmp_path: Path) -> None:
+    counted = {"n": {"meta": {"suppress_below": 5, "suppress_within": ["a"]}}}
+    path = manifest(
+        tmp_path,
+        node("heads", constraints=KEY, config={"meta": {"restricted": True}}),
+        node("counted", constraints=KEY, columns=counted),
+    )
+    marts = {mart.name: mart for mart in read_marts(path)}
+    assert (marts["heads"].is_restricted, marts["counted"].is_restricted) == (True, False)
+    assert (marts["heads"].suppress, marts["counted"].suppress) == (
+        {},
+        {"n": {"below": 5, "within": ["a"]}},
+    )
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"suppress_below": 5},
+        {"suppress_below": 5, "suppress_within": ["n"]},
+        {"suppress_below": "5", "suppress_within": []},
+        {"suppress_below": 1, "suppress_within": []},
+    ],
+)
+def test_an_unclear_declaration_of_what_is_withheld_is_refused(
+    tmp_path: Path, meta: dict[str, Any]
+) -> None:
+    path = manifest(tmp_path, node("counted", constraints=KEY, columns={"n": {"meta": meta}}))
+    with pytest.raises(RefusedError, match=r"counted\.n is not clear"):
+        read_marts(path)

@@ -5,8 +5,9 @@ In: the control totals that the layout set aside, and the columns as read. Out: 
 
 Money and counts are compared by themselves. A total of percentages or of an indicator may as well
 be a mean, so these are compared only where the source file declares `total_tolerance`: how far
-rounding may bring them apart, in the stored unit. A total agrees if the whole column gives it, or
-the rows since the total before it (a subtotal). Where a cell of its column could not be read there
+rounding may bring them apart, in the stored unit. A total agrees if the whole column gives it, the
+rows since the total before it (a subtotal), or all rows so far (carried over to the next page).
+Where a cell of its column could not be read there
 is nothing to compare: that cell has its own finding.
 
 Run the tests: `pytest tests/unit/ingestion/test_reconcile.py`
@@ -117,14 +118,15 @@ def _compared(one: Summand, lines: list[_Line]) -> list[Finding]:
         return []
     whole = _sum(parts)
     found: list[Finding] = []
-    since = Decimal(0)
+    since = so_far = Decimal(0)
     for line in lines:
         if line.total is None:
             since += line.value or 0
+            so_far += line.value or 0
             continue
         if line.value is not None and not any(
             abs(line.value - given) <= (one.tolerance or 0) + _NOISE * abs(given)
-            for given in (whole, since)
+            for given in (whole, since, so_far)
         ):
             found.append(_finding(one, line, line.total, whole))
         since = Decimal(0)

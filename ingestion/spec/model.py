@@ -173,6 +173,9 @@ class FieldMap(_Part):
     fill_down: bool = False
     label_cell: str | None = None
     label: str | None = None
+    # false: the column may be missing, and a blank key means what a blank says (the whole country,
+    # the whole project); true: a blank key refuses its row; not given: it does so where other rows
+    # of the sheet have one
     required: bool | None = None
     # dates and periods
     calendar: Calendar | None = None

@@ -102,3 +102,19 @@ def test_N14_shares_may_miss_a_hundred_by_the_declared_rounding(
 def test_N14_without_a_declared_tolerance_a_total_of_shares_may_be_a_mean() -> None:
     rows = [["تهران", None, 30], ["البرز", None, 50], ["کل کشور", None, 40]]
     assert totals(rows, minimum=0) == []
+
+
+def test_K9_sums_of_pages_and_what_is_carried_over_are_totals_too() -> None:
+    rows: list[list[Any]] = [
+        ["تهران", 100, None],
+        ["البرز", 50, None],
+        ["جمع صفحه", 150, None],
+        HEAD,
+        ["نقل از صفحه قبل", 150, None],
+        ["قم", 30, None],
+        ["جمع این صفحه", 30, None],
+        ["جمع کل", 180, None],
+    ]
+    assert totals(rows) == []
+    rows[4][1] = 140
+    assert [f.raw_text for f in totals(rows)] == ["140"]

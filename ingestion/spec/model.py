@@ -136,11 +136,17 @@ class HttpFile(_Part):
 class Folder(_Part):
     """Files that appear in a folder: a local path (relative to the source file) or an fsspec URL.
 
-    A file is taken once it has kept its size and time for `stable_seconds` (trap S12).
+    A file is taken once it has kept its size and time for `stable_seconds` (trap S12). For
+    `s3://bucket/folder` `auth` holds access key and secret key, and `endpoint` is the address of a
+    store other than Amazon's. For `sftp://host:port/folder` `auth` is user and password, and
+    `host_key` (`SHA256:…`, as `ssh-keygen -lf` shows it) the key that the host must show before
+    the password is sent.
     """
 
     type: Literal["folder"]
     path: str
+    endpoint: str | None = None
+    host_key: Annotated[str, Field(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")] | None = None
     pattern: str = "*"
     stable_seconds: float = 5
     max_megabytes: float = 256

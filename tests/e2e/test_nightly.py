@@ -26,6 +26,7 @@ from infra import embedded
 from infra.errors import EXIT_DONE, EXIT_FINDINGS
 from infra.postgres import role_url
 from infra.settings import Settings
+from ingestion.spec.kinds import KINDS
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -155,7 +156,7 @@ def test_the_real_workbook_and_the_simulated_sources_have_arrived(first: Run) ->
     agencies = {s["source"].split("__")[0] for s in simulated}
     assert sum(name.startswith("sim_a") for name in agencies) >= 5
     assert sum(name.startswith("sim_p") for name in agencies) >= 4
-    assert {s["kind"] for s in simulated} == {"progress", "indicator_value", "target"}
+    assert {s["kind"] for s in simulated} == KINDS.keys()
 
 
 def test_nothing_is_lost_in_any_source(first: Run) -> None:

@@ -171,7 +171,7 @@ def choices(settings: Settings) -> dict[str, tuple[tuple[str, ...], tuple[str, .
             row["mart"]
             for row in connection.execute(
                 "select mart from ops.mart where to_regclass(format('history.%I', mart))"
-                " is not null order by mart"
+                " is not null and not is_restricted order by mart"
             )
         ]
         marts = [_mart(connection, name) for name in names]
@@ -208,7 +208,7 @@ def _release(connection: psycopg.Connection[dict[str, Any]], release: int | None
 
 def _mart(connection: psycopg.Connection[dict[str, Any]], mart: str) -> _Mart:
     row = connection.execute(
-        "select grain, description, columns from ops.mart"
+        "select grain, description, columns, is_restricted from ops.mart"
         " where mart = %s and to_regclass(format('history.%%I', mart)) is not null",
         [mart],
     ).fetchone()
@@ -217,10 +217,17 @@ def _mart(connection: psycopg.Connection[dict[str, Any]], mart: str) -> _Mart:
             one["mart"]
             for one in connection.execute(
                 "select mart from ops.mart where to_regclass(format('history.%I', mart))"
-                " is not null order by mart"
+                " is not null and not is_restricted order by mart"
             )
         ]
         raise _unknown("mart", mart, known)
+    if row["is_restricted"]:
+        raise RefusedError(
+            f"mart {mart} is restricted",
+            "payesh trace",
+            "log in as one who may ask (`payesh access grant NAME --restricted`), then"
+            f" select restricted.ask('{mart}', 'why'), and restricted.open of its number",
+        )
     types = {
         one["name"]: one["type"]
         for one in connection.execute(

@@ -78,8 +78,8 @@ class _Ends:
 def diff(settings: Settings, a: int, b: int, mart: str | None = None, limit: int = 200) -> Diff:
     """Compare release `a` (old) with `b` (new), at most `limit` changed rows a mart in full.
 
-    Costs what has changed between them, not what they hold. Raises RefusedError on an unknown
-    release or mart.
+    Costs what has changed between them, not what they hold; restricted marts stay out of it.
+    Raises RefusedError on an unknown release or mart.
     """
     with connect(settings, "transform") as connection, in_words():
         # figures keep their digits: a double would lose the last ones
@@ -128,7 +128,10 @@ def _ends(connection: psycopg.Connection, a: int, b: int) -> _Ends:
 def _marts(connection: psycopg.Connection, mart: str | None) -> list[str]:
     names = [
         row[0]
-        for row in connection.execute("select distinct mart from history.release_mart order by 1")
+        for row in connection.execute(
+            "select distinct r.mart from history.release_mart as r"
+            " inner join ops.mart as m on r.mart = m.mart where not m.is_restricted order by 1"
+        )
     ]
     if mart is None:
         return names

@@ -20,8 +20,9 @@ from infra.errors import RefusedError
 from infra.postgres import access as access_room
 from infra.postgres import admin_url, bi_url, connect
 from infra.postgres.access import grant, list_access, list_requests, login_of, revoke
-from infra.release import publish
+from infra.release import diff, publish
 from infra.settings import Settings
+from infra.trace import trace
 
 MARK = "secret-of-"
 """Every value of an agency or province begins so: a leak is found by looking for the others'."""
@@ -92,6 +93,7 @@ def house(database: Settings) -> Iterator[House]:
         assert publish(settings, 1).release_no == 1
         with connect(settings, "transform") as connection:
             connection.execute("update build.agency_work set value = value + 10")
+            connection.execute("insert into build.heads values ('post_2', 'x')")
             connection.execute(
                 "insert into ops.build (as_of_week, is_full_refresh, code_sha256,"
                 " reference_sha256, finished_at, status)"
@@ -467,8 +469,8 @@ def test_restricted_data_only_against_a_committed_request(house: House) -> None:
         connection.rollback()
         number = connection.execute(ask).fetchall()[0][0]
         connection.commit()
-        row = connection.execute("select restricted.open(%s)", [number]).fetchall()[0][0]
-        assert row == {"post_code": "post_1", "note": f"{MARK}head"}
+        rows = connection.execute("select restricted.open(%s)", [number]).fetchall()
+        assert ({"post_code": "post_1", "note": f"{MARK}head"},) in rows
         connection.rollback()
     noted = list_requests(house.settings)
     assert (noted[0].request_no, noted[0].mart, noted[0].reason) == (
@@ -517,5 +519,12 @@ def test_restricted_marts_have_no_views_and_no_lineage(house: House) -> None:
             "select obj_description('marts.kpi_lineage'::regclass)"
         ).fetchall()[0][0]
     assert "heads" not in {row[0] for row in names}
+    with pytest.raises(RefusedError, match="mart heads is restricted"):
+        trace(house.settings, "heads", "note", {"post_code": "post_1"})
+    compared = diff(house.settings, 1, 2)
+    assert "agency_work" in compared.rows
+    assert "heads" not in compared.rows
+    with pytest.raises(RefusedError, match="no published mart heads"):
+        diff(house.settings, 1, 2, "heads")
     assert "heads" not in json.dumps(comment)
     assert "agency_work" in comment

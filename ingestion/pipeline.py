@@ -22,7 +22,7 @@ from typing import Any, Final
 import psycopg
 
 from ingestion.connectors import Asked, Fetched, collect
-from ingestion.contracts import CellDecision, judge, with_decisions
+from ingestion.contracts import CellDecision, judge, slices, with_decisions
 from ingestion.errors import IngestError, SnapshotError
 from ingestion.layouts import extract, extract_best, layout_at
 from ingestion.load import (
@@ -46,7 +46,7 @@ from ingestion.normalise.codelists import CodeLists
 from ingestion.normalise.rules import RULES_VERSION
 from ingestion.readers import Limits, NotInBatches, read_parts, stream_json
 from ingestion.snapshots import SnapshotStore, StoredSnapshot
-from ingestion.spec.model import SourceSpec
+from ingestion.spec.model import Layout, SourceSpec
 from ingestion.spec.registry import LoadedSpec, Retired
 from ingestion.table import RawTable, Records
 
@@ -65,6 +65,9 @@ log = logging.getLogger(__name__)
 
 _LARGE_BYTES: Final = 8_000_000
 """From here on JSON is read and written in batches; below, the whole takes little memory."""
+
+SLICE_ROWS = 40_000
+"""Longer tables are judged slice by slice, each while the one before is being written."""
 
 
 @dataclass(frozen=True)
@@ -332,10 +335,23 @@ def load_receipt(receipt: Receipt, terms: Terms, ctx: Context, mode: Mode) -> Lo
         except (IngestError, NotInBatches) as reason:
             # the verdict on a file comes from reading it whole: nothing of the batches was kept
             log.info("%s is read as a whole: %r", receipt.name, reason)
-    parts = bytes_of(receipt, ctx)
+    received_at = receipt.received_at
     try:
+        layout, raw = _cells_of(terms.spec, bytes_of(receipt, ctx), received_at, None, cells)
+        if raw.height > 2 * SLICE_ROWS and not raw.control_totals:
+            batches = (
+                judge(piece, layout, terms.spec, ctx.code_lists, received_at)
+                for piece in slices(raw, SLICE_ROWS)
+            )
+            try:
+                return store(ctx.database_url, receipt, terms, batches, mode=mode)
+            except NotInBatches:
+                log.info("%s is judged as a whole", receipt.name)
+        records = judge(raw, layout, terms.spec, ctx.code_lists, received_at)
         # only the records stay: what they were made of would double the memory of writing them
-        records = examine(terms.spec, parts, ctx.code_lists, receipt.received_at, decided=cells)[1]
+        del raw
+    except (LoadError, SnapshotError):
+        raise
     except IngestError as error:
         return reject(ctx.database_url, receipt, terms, error, mode=mode)
     return store(ctx.database_url, receipt, terms, records, mode=mode)
@@ -397,12 +413,21 @@ def examine(
 
     Pure: no database, no network. Raises IngestError when the parts as a whole cannot be read.
     """
+    layout, raw = _cells_of(spec, parts, received_at, limits, decided)
+    return raw, judge(raw, layout, spec, code_lists, received_at)
+
+
+def _cells_of(
+    spec: SourceSpec,
+    parts: Iterable[tuple[str, bytes]],
+    received_at: dt.datetime,
+    limits: Limits | None,
+    decided: Sequence[CellDecision],
+) -> tuple[Layout, RawTable]:
+    """The layout that the parts have, and their raw cells with what people decided about them."""
     tables = read_parts(parts, limits or Limits(), _records_at(spec), spec.text)
     layout, raw = extract_best(tables, spec, received_at.astimezone(TEHRAN).date())
-    del tables
-    if decided:
-        raw = with_decisions(raw, decided)
-    return raw, judge(raw, layout, spec, code_lists, received_at)
+    return layout, with_decisions(raw, decided) if decided else raw
 
 
 # --------------------------------------------------------------------------------------- registry

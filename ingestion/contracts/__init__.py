@@ -7,5 +7,14 @@ people have decided about single cells.
 from ingestion.contracts.decided import CellDecision, with_decisions
 from ingestion.contracts.judge import judge
 from ingestion.contracts.reasons import REASONS, Reason, reason
+from ingestion.contracts.slices import slices
 
-__all__ = ["REASONS", "CellDecision", "Reason", "judge", "reason", "with_decisions"]
+__all__ = [
+    "REASONS",
+    "CellDecision",
+    "Reason",
+    "judge",
+    "reason",
+    "slices",
+    "with_decisions",
+]

@@ -82,7 +82,9 @@ class Bench:
         when = dt.datetime(2026, 11, 21, 3, tzinfo=dt.UTC) + dt.timedelta(hours=hours)
         fetched = Fetched([Part(p, f"{i}.json", "http://x/") for i, p in enumerate(parts)], when)
         self.patch.setattr(pipeline, "collect", lambda *_: [fetched])
-        self.patch.setattr(pipeline, "_LARGE_BYTES", 0 if name.startswith("batches") else 10**12)
+        is_batched = name.startswith("batches")
+        self.patch.setattr(pipeline, "_LARGE_BYTES", 0 if is_batched else 10**12)
+        self.patch.setattr(pipeline, "SLICE_ROWS", 20 if is_batched else 10**12)
         fetch(loaded, self.ctx)
         return load(loaded, self.ctx)
 
@@ -137,6 +139,29 @@ def test_what_could_not_be_read_has_its_row_and_address_in_every_batch(bench: Be
     result = bench.same(pages(rows), at="/data")
     assert (result.accepted, result.quarantined, result.cells_quarantined) == (98, 1, 2)
     assert result.non_data_by_reason == {"blank": 1}
+
+
+def test_a_long_table_is_judged_in_slices(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="ingestion.pipeline")
+    rows = [record(n) for n in range(100)]
+    rows[3]["actual"] = rows[95]["actual"] = "#REF!"
+    rows[44]["project"] = "P99"
+
+    def table(records: list[Record]) -> list[bytes]:
+        names = ["week", "project", "activity", "actual", "cost"]
+        lines = [";".join(names), *(";".join(str(r[n]) for n in names) for r in records)]
+        return ["\n".join(["گزارش پیشرفت", "", *lines]).encode()]
+
+    result = bench.same(table(rows))
+    assert (result.accepted, result.quarantined, result.cells_quarantined) == (99, 1, 2)
+    assert sum(result.non_data_by_reason.values()) >= 2
+    assert "judged as a whole" not in caplog.text
+    again = bench.same(table([{**rows[0], "actual": "9"}, *rows[1:]][::-1]), hours=1)
+    assert (again.accepted, again.unchanged) == (1, 98)
+    rows[90] = {**rows[2], "actual": "77"}
+    result = bench.same(table(rows), hours=2)
+    assert "judged as a whole" in caplog.text
+    assert result.quarantined == 3, "two rows of one key that differ, in two slices"
 
 
 @pytest.mark.parametrize("fault", ["duplicate", "commas", "names", "mixed", "damaged"])

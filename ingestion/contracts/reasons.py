@@ -584,6 +584,13 @@ _REFUSALS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "عنوان هر جدول را یکتا بنویسید.",
     ),
     (
+        "overlapping-tables",
+        "two declared tables share cells of a sheet",
+        "Say in the source file where each table begins and ends.",
+        "محدوده دو جدول تعریف‌شده روی هم می‌افتد",
+        "با گرداننده سامانه تماس بگیرید.",
+    ),
+    (
         "table-without-header",
         "figures stand beside or below the table without a header",
         "Give every table its header, or say in the source file where the tables lie.",

@@ -62,7 +62,7 @@ def extract_best(
     errors: list[tuple[Layout, LayoutError]] = []
     to_beat = 0
     for date in sorted({one.valid_from for one in candidates}, reverse=True):
-        fitting: list[tuple[int, Layout, RawTable]] = []
+        read: list[tuple[int, Layout, RawTable]] = []
         for layout in (one for one in candidates if one.valid_from == date):
             try:
                 table = extract(parts, layout, spec)
@@ -70,11 +70,17 @@ def extract_best(
                 if error.code not in _ANOTHER_FORM:
                     raise
                 errors.append((layout, error))
-                to_beat = max(to_beat, _likeness(parts, layout, spec))
+                if layout.is_table:
+                    to_beat = max(to_beat, _likeness(parts, layout, spec))
                 continue
-            found = _likeness(parts, layout, spec)
-            if not errors or found > to_beat or (found == to_beat and not table.extra_headers):
-                fitting.append((found, layout, table))
+            read.append((_likeness(parts, layout, spec), layout, table))
+        fitting = [
+            one
+            for one in read
+            if not errors
+            or one[0] > to_beat
+            or (one[0] == to_beat > 0 and not one[2].extra_headers)
+        ]
         if fitting:
             return _one_of(fitting, spec)
     raise _none_fits(errors)
@@ -106,12 +112,17 @@ def _none_fits(errors: list[tuple[Layout, LayoutError]]) -> LayoutError:
 
 
 def _likeness(parts: list[Grid] | JsonRows, layout: Layout, spec: SourceSpec) -> int:
-    """How many of its columns a layout finds in the file; for forms, of its cells."""
+    """How many of its columns a layout finds in the file; for forms, of the labels it expects.
+
+    A form without labels is like nothing: it would read any file.
+    """
     kind = KINDS[spec.kind]
     if isinstance(parts, JsonRows):
         return names_found(parts, layout, kind)
     if not layout.is_table:
-        return len(layout.cells) + len(layout.checks) + len(layout.fields)
+        labels = [one.label for one in layout.fields.values()]
+        labels += [one.label for one in layout.cells]
+        return len(layout.checks) + sum(label is not None for label in labels)
     return likeness(parts, layout, kind)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from ingestion.errors import LayoutError
 from ingestion.layouts.cells import text_of, without_blanks
 from ingestion.layouts.form import cut_out
 from ingestion.layouts.header import (
@@ -22,7 +23,7 @@ from ingestion.layouts.header import (
     targets_of,
 )
 from ingestion.layouts.pieces import NUMERIC, Piece, Wide, constant, cut
-from ingestion.layouts.words import total_keys
+from ingestion.layouts.words import is_figure, total_keys
 from ingestion.normalise.text import key_series
 from ingestion.readers.json_rows import PART, POINTER, escape
 from ingestion.spec.kinds import KINDS, Kind
@@ -58,6 +59,8 @@ def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
     piece.extra_headers = [name for i, name in enumerate(names) if i not in used]
     if layout.unpivot is not None:
         piece.into = layout.unpivot.into
+        if any(wide.pattern for wide in layout.unpivot.columns):
+            _refuse_unread(frame, piece.extra_headers, spec.source)
     _drop_non_data(piece, layout, kind)
     for name, mapping in layout.fields.items():
         if name in columns and mapping.pattern is not None:
@@ -66,6 +69,20 @@ def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
         if mapping.value is not None:
             columns[name] = constant(text_of(mapping.value), piece.height, f"{spec.source}.yml")
     return piece
+
+
+def _refuse_unread(frame: pl.DataFrame, names: list[str], where: str) -> None:
+    """Where names are known by their form, figures under one of another form stop the answer."""
+    for name in names:
+        texts = frame.get_column(name).drop_nulls().unique().head(1000)
+        if any(is_figure(text) for text in texts.to_list()):
+            raise LayoutError(
+                "unclear-title",
+                f"'{name}' holds figures, but the name is of none of the declared forms.",
+                "Give it a pattern or headers under unpivot.columns, or list it under "
+                "unpivot.ignore.",
+                where,
+            )
 
 
 def names_found(rows: JsonRows, layout: Layout, kind: Kind) -> int:

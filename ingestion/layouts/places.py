@@ -56,7 +56,9 @@ def find_places(
     places: list[Place] = []
     parts = parts_of(layout)
     for part in parts:
-        places += _of_part(grids, part, kind)
+        stops = [one.after for one in parts if one.after is not None and one.after != part.after]
+        places += _of_part(grids, part, kind, stops)
+    _refuse_overlaps(places)
     placed = {id(place.origin) for place in places}
     for part in parts:
         _refuse_unanchored([g for g in grids if id(g) not in placed], part, kind)
@@ -125,7 +127,23 @@ def likeness(grids: Sequence[Grid], layout: Layout, kind: Kind) -> int:
     return best
 
 
-def _of_part(grids: Sequence[Grid], layout: Layout, kind: Kind) -> list[Place]:
+def _refuse_overlaps(places: Sequence[Place]) -> None:
+    """No cell belongs to two tables."""
+    for number, place in enumerate(places):
+        for other in places[:number]:
+            if other.origin is place.origin and other.window.overlaps(place.window):
+                raise LayoutError(
+                    "overlapping-tables",
+                    f"Two declared tables of the sheet share the rows {place.window.top + 1} to "
+                    f"{min(place.window.bottom, other.window.bottom)}.",
+                    "Say where each begins and ends with 'after', 'until' or 'columns'.",
+                    place.origin.name,
+                )
+
+
+def _of_part(
+    grids: Sequence[Grid], layout: Layout, kind: Kind, stops: Sequence[str]
+) -> list[Place]:
     targets = targets_of(layout, kind)
     compulsory = max(1, sum(target.compulsory for target in targets))
     chosen, _ = select(grids, layout)
@@ -134,13 +152,15 @@ def _of_part(grids: Sequence[Grid], layout: Layout, kind: Kind) -> list[Place]:
     anchored = False
     for grid in chosen:
         sheet = turned(grid) if layout.transpose else grid
-        parts = windows(sheet, layout)
+        parts = windows(sheet, layout, stops)
         anchored = anchored or bool(parts)
         here: list[Place] = []
         without: list[Window] = []
         for window in parts:
             header = find_header(window.grid, layout, targets, window.top)
             if header is not None and header.is_complete:
+                if layout.transpose and grid.is_delimited:
+                    _refuse_shifted(grid, header)
                 here.append(Place(grid, window, header, layout))
                 continue
             without.append(window)
@@ -171,6 +191,24 @@ def _of_part(grids: Sequence[Grid], layout: Layout, kind: Kind) -> list[Place]:
         except LayoutError as error:
             raise _refused(error, place.origin, layout) from None
     return places
+
+
+def _refuse_shifted(grid: Grid, header: Header) -> None:
+    """Lines of a turned text table with different numbers of cells: a stray separator has moved
+    figures below the names of others."""
+    widths = {
+        line: max((n for n, v in enumerate(grid.rows[line], 1) if not is_blank(v)), default=0)
+        for line in header.found.values()
+    }
+    first = next(iter(widths.values()), 0)
+    for line, width in widths.items():
+        if width > first:
+            raise LayoutError(
+                "shifted-row",
+                f"Line {line + 1} has {width} cells, the line of the names has {first}.",
+                "Put numbers with a separator inside in quotes, or export with another separator.",
+                f"{grid.name}!{line + 1}",
+            )
 
 
 def _refuse_loose(

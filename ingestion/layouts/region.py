@@ -36,16 +36,26 @@ class Window:
     grid: Grid
     top: int
     bottom: int
+    left: int = 0
+    right: int | None = None
     is_part: bool = False
 
+    def overlaps(self, other: Window) -> bool:
+        """Whether a cell lies in both."""
+        if self.top >= other.bottom or other.top >= self.bottom:
+            return False
+        ends_left = self.right is not None and self.right <= other.left
+        return not ends_left and (other.right is None or other.right > self.left)
 
-def windows(grid: Grid, layout: Layout) -> list[Window]:
+
+def windows(grid: Grid, layout: Layout, stops: Sequence[str] = ()) -> list[Window]:
     """Where the layout's table may lie on the sheet; none when its anchor is not on it.
 
-    Raises `LayoutError` (`anchor-not-found`, `anchor-ambiguous`): `after` stands twice, or the
-    table has a beginning and no end.
+    It ends at the latest where one of `stops` stands, the anchors of other tables. Raises
+    `LayoutError` (`anchor-not-found`, `anchor-ambiguous`): `after` stands twice, or the table has a
+    beginning and no end.
     """
-    top, bottom = _between(grid, layout)
+    top, bottom = _between(grid, layout, stops)
     if top is None:
         return []
     left, right = _columns(layout)
@@ -53,7 +63,7 @@ def windows(grid: Grid, layout: Layout) -> list[Window]:
     boxes = [whole] if layout.split == "none" else _bands(grid, whole, layout.split)
     if boxes == [(0, len(grid.rows), 0, None)]:
         return [Window(grid, 0, len(grid.rows))]
-    return [Window(_masked(grid, box), box[0], box[1], layout.split != "none") for box in boxes]
+    return [Window(_masked(grid, box), *box, layout.split != "none") for box in boxes]
 
 
 def turned(grid: Grid) -> Grid:
@@ -131,7 +141,7 @@ def _columns(layout: Layout) -> tuple[int, int | None]:
     return min(first[2], last[2]), max(first[2], last[2]) + 1
 
 
-def _between(grid: Grid, layout: Layout) -> tuple[int | None, int]:
+def _between(grid: Grid, layout: Layout, stops: Sequence[str]) -> tuple[int | None, int]:
     """The first row of the table and the one behind its last."""
     left, right = _columns(layout)
     top: int | None = 0
@@ -157,6 +167,9 @@ def _between(grid: Grid, layout: Layout) -> tuple[int | None, int]:
                 grid.name,
             )
         bottom = ends[0]
+    if top is not None:
+        others = [_rows_saying(grid, stop, top, left, right) for stop in stops]
+        bottom = min([bottom, *(found[0] for found in others if found)])
     return top, bottom
 
 

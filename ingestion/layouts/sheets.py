@@ -445,7 +445,24 @@ class _Table:
             text = one.cells.text
             hits = hits + text.is_in(words).fill_null(value=False).cast(pl.UInt32)
             filled = filled + text.is_not_null().cast(pl.UInt32)
-        return ((hits >= 2) & (hits * 2 >= filled)).arg_true().to_list()
+        found = set(((hits >= 2) & (hits * 2 >= filled)).arg_true().to_list())
+        return sorted(found | self._rows_of_own_titles())
+
+    def _rows_of_own_titles(self) -> set[int]:
+        """Rows in which a name's column holds its own title and no column of numbers a figure:
+        the header of a second table that shares only this title."""
+        found: set[int] = set()
+        numbers = [one for one in self._fields if one.is_numeric]
+        for one in self._fields:
+            if one.is_numeric:
+                continue
+            own = {self._header.titles.get(one.column, ""), *one.target.aliases}
+            words = [*own, *map(display, own)]
+            for i in one.cells.text.is_in(words).fill_null(value=False).arg_true():
+                beside = [n.values[i] for n in numbers if not is_blank(n.values[i])]
+                if beside and not any(map(is_figure, beside)):
+                    found.add(i)
+        return found
 
     def _repeats_header(self, i: int) -> bool:
         """Whether the row is one of the header's own levels again, as on the next printed page."""

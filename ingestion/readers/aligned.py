@@ -69,6 +69,7 @@ def by_columns(lines: Sequence[str], starts: Sequence[int], name: str) -> list[l
     A line in which a word runs across a cut is a title or note where it has no digits, and is
     refused otherwise. Raises `ReadError` (`columns-unclear`).
     """
+    _refuse_tabs(lines, name)
     cuts = [start - 1 for start in starts]
     if cuts and cuts[0] > 0:
         cuts.insert(0, 0)
@@ -96,6 +97,7 @@ def by_alignment(lines: Sequence[str], name: str) -> list[list[str]]:
     may not touch. Cells of other lines must each stand in one column: a line may leave columns
     blank. Raises `ReadError` (`columns-unclear`).
     """
+    _refuse_tabs(lines, name)
     tokens = [_tokens(line) for line in lines]
     wide = Counter(len(t) for t, line in zip(tokens, lines, strict=True) if _counts(t, line))
     if not wide:
@@ -118,6 +120,14 @@ def by_alignment(lines: Sequence[str], name: str) -> list[list[str]]:
         _placed(tokens[i], columns, line, i, model[0] <= i <= model[-1], name)
         for i, line in enumerate(lines)
     ]
+
+
+def _refuse_tabs(lines: Sequence[str], name: str) -> None:
+    for number, line in enumerate(lines, 1):
+        if "\t" in line.strip():
+            raise _unclear(
+                f"Line {number} holds a tab, which has no width of its own.", name, number
+            )
 
 
 def _placed(

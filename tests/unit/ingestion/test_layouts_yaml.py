@@ -236,6 +236,21 @@ def test_months_by_name_in_the_titles_and_the_indicator_beside_them(desk: Desk) 
     assert records.accepted["period_kind"].unique().to_list() == ["jalali_month"]
 
 
+def test_P10_years_as_names_of_an_api(desk: Desk) -> None:
+    layout = """
+        layouts:
+          - fields:
+              province: {headers: [name]}
+            unpivot:
+              columns:
+                - {pattern: "y{period}", period_kind: jalali_year, set: {indicator: landline}}
+    """
+    records = desk.read('[{"name":"قم","y1401":"۱۲","y1402":null}]'.encode(), layout)
+    assert cells(records) == {(QOM, Y1401, 12.0)}
+    error = desk.refused('[{"name":"قم","y1401":1,"z1402":2}]'.encode(), layout)
+    assert (error.code, "'z1402'" in error.message) == ("unclear-title", True)
+
+
 def test_wide_entries_that_cannot_be_told_apart_are_refused(desk: Desk) -> None:
     error = desk.bad(
         """
@@ -407,6 +422,34 @@ def test_X9_an_anchor_that_is_missing_or_stands_twice_stops_the_file(desk: Desk)
     # a further sheet with the header but without the anchor is not passed over
     more = {"ب": STACKED, "پ": [["استان", "مقدار"], ["فارس", 7]]}
     assert desk.refused(book(more), TWO).locator == "پ"
+
+
+def test_X9_a_table_ends_where_the_next_one_begins(desk: Desk) -> None:
+    open_ended = TWO.replace(', until: "جدول ۲*"', "")
+    assert cells(desk.read(book({"ب": STACKED}), open_ended)) == cells(
+        desk.read(book({"ب": STACKED}), TWO)
+    )
+    shared = (
+        TWO.replace('after: "جدول ۱*", until: "جدول ۲*"', 'columns: "A:B"')
+        .replace('after: "جدول ۲*"', 'columns: "B:C"')
+        .replace(", headers: {value: [عدد]}", ", headers: {province: [مقدار], value: [عدد]}")
+    )
+    rows = [["استان", "مقدار", "عدد"], ["تهران", "قم", 3]]
+    assert desk.refused(book({"ب": rows}), shared).code == "overlapping-tables"
+
+
+def test_X9_a_second_table_that_shares_only_the_names_title(desk: Desk) -> None:
+    rows = [["استان", "مقدار"], ["گیلان", 1], [], ["استان", "ظرفیت"], ["قم", 900]]
+    error = desk.refused(book({"ب": rows}), SPLIT.format(how="none"))
+    assert (error.code, error.locator) == ("second-header", "ب!4")
+
+
+def test_S9_a_stray_separator_in_a_turned_text_table_stops_the_file(desk: Desk) -> None:
+    layout = SPLIT.format(how="none").replace("split: none", "transpose: true")
+    good = "استان,تهران,قم,فارس\nمقدار,1,2,3\nمرکز,الف,ب,پ\nکد,7,8,9\n"
+    assert desk.read(good.encode(), layout).accepted.height == 3
+    error = desk.refused(good.replace(",2,", ",2,500,").encode(), layout)
+    assert (error.code, error.locator) == ("shifted-row", "f!2")
 
 
 SPLIT = """
@@ -587,6 +630,53 @@ def test_S9_when_no_edition_fits_the_message_names_what_both_lack(desk: Desk) ->
     assert error.code == "missing-column"
     assert "The layout of 2024-01-01" in error.message
     assert "'رقم'" in error.message
+
+
+def test_S9_the_order_of_layouts_of_one_date_does_not_matter(desk: Desk) -> None:
+    """A short layout never reads a file of the long one's edition with a renamed column."""
+    short = """
+      - valid_from: 2024-01-01
+        fields: &f
+          province: {headers: [استان]}
+          period: {value: "jalali_year:1401"}
+          indicator: {value: idi}
+          value: {headers: [مقدار]}
+    """
+    long = """
+      - valid_from: 2024-01-01
+        fields:
+          province: {headers: [استان]}
+          period: {value: "jalali_year:1401"}
+          indicator: {headers: [شاخص]}
+          value: {headers: [مقدار]}
+          unit: {headers: [واحد]}
+    """
+    short = short.replace("&f", "")
+    renamed = [["استان", "شاخص", "مقدار", "یکا"], ["تهران", "تلفن ثابت", 2, "خط"]]
+    for pair in (short + long, long + short):
+        layouts = "    layouts:" + pair.replace("\n    \n", "\n")
+        assert desk.refused(book({"ب": renamed}), layouts).code == "missing-column"
+
+
+def test_S9_a_form_without_labels_never_reads_another_edition(desk: Desk) -> None:
+    layouts = """
+    layouts:
+      - valid_from: 2024-01-01
+        fields:
+          period: {value: "jalali_year:1401"}
+          indicator: {value: landline}
+          value: {cell: B2}
+      - valid_from: 2025-01-01
+        fields:
+          province: {headers: [استان]}
+          period: {value: "jalali_year:1402"}
+          indicator: {value: landline}
+          value: {headers: [مقدار]}
+    """
+    data = book({"ب": [["نام", "رقم"], ["تهران", 5]]})
+    assert desk.refused(data, layouts).code == "header-not-found"
+    checked = layouts.replace("value: {cell: B2}", "value: {cell: B2, label_cell: A1, label: نام}")
+    assert desk.read(data, checked).accepted.height == 1
 
 
 def test_layouts_of_one_date_are_told_apart_by_their_titles_or_refused(desk: Desk) -> None:
@@ -784,6 +874,13 @@ def test_fixed_columns_in_cp1256_with_letters_that_take_no_room(desk: Desk) -> N
     joined = "كهگيلويه وبويراحمد 7"
     error = desk.refused("\n".join([*lines, joined]).encode("cp1256"), form)
     assert (error.code, error.locator) == ("columns-unclear", "f:5")
+
+
+def test_a_tab_inside_an_aligned_table_has_no_width(desk: Desk) -> None:
+    lines = ["استان     تعداد", "تهران\t12", "قم           3"]
+    form = "    text: {columns: [1, 11]}\n" + TEXT
+    error = desk.refused("\n".join(lines).encode(), form)
+    assert (error.code, error.locator) == ("columns-unclear", "f:2")
 
 
 def test_words_parted_by_single_blanks_need_a_declaration_and_no_gaps(desk: Desk) -> None:

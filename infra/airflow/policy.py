@@ -28,6 +28,9 @@ MINUTES: Final = 120
 """... spread over two hours, each always at its own minute."""
 WAREHOUSE_CRON: Final = "30 3 * * *"
 """After the last source, so that the release stands well before 05:00."""
+BULLETIN_CRON: Final = "0 6 * * TUE"
+"""A week closes on Friday night and is owed within 48 hours: Tuesday's release is the first whole
+one, and the next session of the Cabinet is on Wednesday."""
 UPKEEP_CRON: Final = "0 8 * * FRI"
 """On the quietest morning of the week, when the night is long over."""
 
@@ -97,6 +100,17 @@ def upkeep_dag() -> dict[str, Any]:
         "Weekly: check the kept bytes, back up and prove it, clean logs, refresh statistics",
         _UPKEEP_DOC,
         UPKEEP_CRON,
+    )
+
+
+def bulletin_dag() -> dict[str, Any]:
+    """Return the arguments of the DAG that writes the Cabinet's bulletin."""
+    return _house_dag(
+        "bulletin",
+        "Bulletin for the Cabinet",
+        "Weekly: the standing release as one Persian page",
+        _BULLETIN_DOC,
+        BULLETIN_CRON,
     )
 
 
@@ -260,4 +274,13 @@ Nothing of raw, history or the snapshots is ever deleted.
 
 **When it fails:** runbooks `snapshot-damaged`, `backup-failed`, `upkeep-failed`. By hand:
 `payesh upkeep [CHORE]`; running it again is always safe.
+"""
+
+_BULLETIN_DOC: Final = """# Bulletin
+
+Writes the standing release as one Persian page under `<PAYESH_HOME>/bulletins`.
+The page is made from that release only, so it can be made again at any time, byte for byte:
+`payesh bulletin --release N`. Each figure carries the command that opens it.
+
+**When it fails:** runbook `bulletin-failed`.
 """

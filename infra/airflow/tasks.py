@@ -186,6 +186,16 @@ def chore(name: str) -> dict[str, Any]:
         return dict(done.facts)
 
 
+def bulletin() -> dict[str, Any]:
+    """Write the bulletin of the standing release; returns where it is."""
+    from infra.bulletin import write_bulletin
+
+    with _told("bulletin"):
+        written = write_bulletin(Settings.from_env())
+        progress.say("bulletin", f"release {written.release_no}: {written.path}")
+        return {"release_no": written.release_no, "path": str(written.path)}
+
+
 def run_id(context: Mapping[str, Any]) -> str:
     """Return the night's id when `payesh nightly` runs the task, else Airflow's own run id."""
     dag_run = context["dag_run"]

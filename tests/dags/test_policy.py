@@ -25,6 +25,7 @@ def test_each_source_has_its_dag_and_nothing_fails_to_import(dag_bag: Parsed) ->
         "ingest__mict__provincial_ict_indicators",
         "warehouse",
         "upkeep",
+        "bulletin",
     } <= set(dag_bag.dags)
 
 

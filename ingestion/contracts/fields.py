@@ -342,6 +342,10 @@ def _decimal(
 ) -> FieldReading:
     """The last step of every decimal: scale, room and domain."""
     field, scale = ask.field, ask.field.scale or 0
+    if field.type == "number" and scale == 0:
+        # half a transaction is no rounding but another unit, or another column
+        broken = cleaned.plain.str.contains(r"\.0*[1-9]").fill_null(False) & reason.is_null()
+        reason = _when(broken, "not-an-integer", reason)
     plain = _without(cleaned.plain, reason.is_not_null())
     value = numbers.to_decimal(plain, scale, shift)
     digits = _PCT_DIGITS if field.type == "pct" else _RIAL_DIGITS

@@ -519,9 +519,14 @@ class _Table:
         what a blank says; without it the row is refused.
         """
         found = dict(ungrouped)
-        for one in self._label_columns():
+        keys = {f.name for f in self._kind.key_fields if f.type in ("code", "text", "integer")}
+        for one in self._fields:
             setting = self._layout.fields.get(one.target.field or "")
-            if setting is None or (setting.required is False and not setting.fill_down):
+            if (
+                one.target.field not in keys
+                or setting is None
+                or (setting.required is False and not setting.fill_down)
+            ):
                 continue
             blank = [i for i in keep if is_blank(one.values[i])]
             if len(blank) < len(keep):

@@ -32,7 +32,7 @@ RULES: Final[dict[str, int]] = {
     "key": 2,
     "layout": 2,
     "mixed-digits": 1,
-    "number": 1,
+    "number": 2,
     "percent": 1,
     "period": 2,
     "rial": 1,

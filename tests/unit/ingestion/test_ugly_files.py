@@ -595,3 +595,107 @@ def test_X2_X3_a_row_that_may_be_a_heading_does_not_leave_the_next_ones_in_the_o
     assert groups(records) == [(TEHRAN, "P01"), (ALBORZ, "P02")]
     # nothing is lost: the two rows with a gap and the one below are in quarantine
     assert [f.scope for f in records.findings] == ["row"] * 3
+
+
+# ------------------------------------------------------------------------------ other kinds
+
+SERVICES: dict[str, Any] = {
+    "service": {"headers": ["کد"]},
+    "agency": {"value": "sim_a01"},
+    "period": {"value": "jalali_year:1404"},
+    "is_dedicated": {"headers": ["اختصاصی"], "true_words": ["D"], "false_words": ["C"]},
+    "on_agency_window": {"headers": ["پنجره"], "true_words": ["Y"], "false_words": ["N"]},
+    "transactions_total": {"headers": ["تراکنش"]},
+}
+
+
+def test_N9_N11_a_service_inventory_with_codes_for_every_kind_of_absence() -> None:
+    rows: Rows = [
+        ["کد", "اختصاصی", "پنجره", "تراکنش"],
+        ["10011234000", "D", "y ", "1,234"],
+        ["10011234001", "C", "N", "ND"],
+        ["10011234002", "ND", "NA", "Section 43"],
+        [10011234003, "D", "Y/N", 12.5],
+        ["010011234003", "D", "Y", "2016"],
+        ["1.0011E+10", "D", "Y", 3],
+        [10**19, "D", "Y", 3],
+        ["ندارد", "D", "Y", 3],
+    ]
+    records = read(workbook(rows), spec("service_status", SERVICES))
+    assert records.accepted.select(
+        "service_code", "is_dedicated", "is_on_agency_window", "transactions_total"
+    ).rows() == [
+        ("10011234000", True, True, 1234),
+        ("10011234001", False, False, None),
+        ("10011234002", None, None, None),
+        ("10011234003", True, None, None),
+        ("010011234003", True, True, 2016),
+    ]
+    assert sorted((f.reason_code, f.raw_text) for f in records.findings) == [
+        ("not-a-boolean", "Y/N"),
+        ("not-an-integer", "12.5"),
+        ("not-applicable", "NA"),
+        ("not-applicable", "ندارد"),
+        ("not-reported", "ND"),
+        ("not-reported", "ND"),
+        ("rounded-identifier", "1.0011E+10"),
+        ("rounded-identifier", "1e+19"),
+        ("withheld", "Section 43"),
+    ]
+
+
+def test_K6_a_target_without_its_revision_does_not_become_the_original_one() -> None:
+    fields: dict[str, Any] = {
+        "project": {"headers": ["پروژه"]},
+        "period": {"headers": ["تاریخ"], "calendar": "jalali", "period_kind": "date"},
+        "revision": {"headers": ["اصلاحیه"]},
+        "target": {"headers": ["هدف"]},
+    }
+    rows: Rows = [
+        ["پروژه", "تاریخ", "اصلاحیه", "هدف"],
+        ["P01", "1405/12/29", 0, 100],
+        ["P01", "1406/06/31", "۱", 100],
+        ["P02", "1405/12/29", None, 80],
+    ]
+    records = read(workbook(rows), spec("target", fields))
+    assert records.accepted["revision"].to_list() == [0, 1]
+    assert [(f.reason_code, f.field) for f in records.findings] == [("missing-key", "revision")]
+    # a file without revisions at all is the original
+    plain = [[row[0], row[1], None, row[3]] for row in rows[1:]]
+    records = read(workbook([rows[0], *plain]), spec("target", fields))
+    assert set(records.accepted["revision"].to_list()) == {0}
+
+
+def test_E4_N9_bare_numbers_are_provinces_only_where_their_list_is_declared() -> None:
+    rows: Rows = [["استان", "مقدار"], ["02", 1], [3, 2], ["۴", 3], ["31", 5], ["IR-05", 6]]
+    declared = {**VALUES, "province": {"headers": ["استان"], "code_list": "amar"}}
+    records = read(workbook(rows), spec("indicator_value", declared))
+    assert records.accepted["province_code"].to_list() == ["IR-02", "IR-03", "IR-04", "IR-05"]
+    assert [f.raw_text for f in records.findings] == ["31"]
+    undeclared = values(workbook(rows))
+    assert undeclared.accepted["province_code"].to_list() == ["IR-05"]
+    assert undeclared.rows_refused == 4
+
+
+def test_D7_D24_a_ticket_closed_before_it_was_opened_keeps_its_opening() -> None:
+    fields: dict[str, Any] = {
+        "ticket": {"headers": ["شماره"]},
+        "agency": {"value": "sim_a01"},
+        "period": {"value": "date:2026-11-14"},
+        "opened_at": {"headers": ["باز"], "calendar": "jalali"},
+        "closed_at": {"headers": ["بسته"], "calendar": "jalali"},
+    }
+    rows: Rows = [
+        ["شماره", "باز", "بسته"],
+        [1, "1405/08/01", "1405/07/30"],
+        [2, "1405/08/01 14:30", "1405/08/02 24:00"],
+        [3, "1405/09/30", None],
+    ]
+    records = read(workbook(rows), spec("ticket", fields))
+    assert [value is not None for value in records.accepted["opened_at"]] == [True, True, False]
+    assert records.accepted["closed_at"].null_count() == 3
+    assert [f.reason_code for f in records.findings] == [
+        "future-dated",
+        "closed-before-opened",
+        "invalid-date",
+    ]

@@ -24,6 +24,7 @@ from ingestion.spec.model import Layout
 SEARCHED_ROWS: Final = 3
 _NUMBERED: Final = re.compile(r"^\(?(\d{1,3})\)?(?:=.*)?$")
 _RULING: Final = re.compile(r"^[-=+_|:.\u2500-\u257f\u2014\u2013]{3,}$")
+_RULES: Final = frozenset("-=+_|:.\u2014\u2013") | {chr(code) for code in range(0x2500, 0x2580)}
 # titles such as «ارقام به میلیون ریال»: the unit of the whole table
 _MONEY: Final = re.compile("(?:هزار|میلیون|میلیارد|تریلیون)*(?:ریال|تومان)")
 _TITLE_UNIT: Final = re.compile(
@@ -106,6 +107,10 @@ def rulings(rows: Sequence[Sequence[Any]]) -> list[int]:
     """Rows of dashes, as programs print them between the rows of a text table."""
     found = []
     for i, row in enumerate(rows):
+        # most rows are told by their first cell: a million of them must not take long
+        first = next((value for value in row if value), None)
+        if type(first) is not str or not (first[0] in _RULES or first[0].isspace()):
+            continue
         filled = [value for value in row if not is_blank(value)]
         if filled and all(type(v) is str and _RULING.match(v.strip()) for v in filled):
             found.append(i)

@@ -21,6 +21,7 @@ from ingestion.normalise.text import INVISIBLE
 
 # rulings are no cells, but they tell nothing of columns either
 _RULING: Final = re.compile(r"^[\s\-=_+|.\u2500-\u257f]+$")
+_LEADERS: Final = re.compile(r" *\.{4,} *")
 _CELL: Final = re.compile(r"\S+(?:[ \u00a0]\S+)*")
 _MIN_LINES: Final = 3
 _SHARE: Final = 0.6
@@ -98,7 +99,8 @@ def by_alignment(lines: Sequence[str], name: str) -> list[list[str]]:
     blank. Raises `ReadError` (`columns-unclear`).
     """
     _refuse_tabs(lines, name)
-    tokens = [_tokens(line) for line in lines]
+    # dots that lead the eye from a name to its figure are blanks; «...» alone is a value
+    tokens = [_tokens(_LEADERS.sub(lambda m: " " * len(m.group()), line)) for line in lines]
     wide = Counter(len(t) for t, line in zip(tokens, lines, strict=True) if _counts(t, line))
     if not wide:
         raise _unclear("No line has two texts with two blanks between them.", name, 1)

@@ -876,6 +876,24 @@ def test_fixed_columns_in_cp1256_with_letters_that_take_no_room(desk: Desk) -> N
     assert (error.code, error.locator) == ("columns-unclear", "f:5")
 
 
+def test_dots_that_lead_to_the_figure_are_no_text(desk: Desk) -> None:
+    text = (
+        "استان            تعداد\n"
+        "تهران ........... 1234\n"
+        "قم .............   789\n"
+        "فارس ...........   ...\n"
+        "گیلان ..........    12\n"
+    )
+    records = desk.read(text.encode(), TEXT)
+    assert {(p, v) for p, _, v in cells(records)} == {
+        (TEHRAN, 1234.0),
+        (QOM, 789.0),
+        (FARS, None),
+        (GILAN, 12.0),
+    }
+    assert [f.raw_text for f in records.findings] == ["..."]
+
+
 def test_a_tab_inside_an_aligned_table_has_no_width(desk: Desk) -> None:
     lines = ["استان     تعداد", "تهران\t12", "قم           3"]
     form = "    text: {columns: [1, 11]}\n" + TEXT

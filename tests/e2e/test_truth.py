@@ -212,6 +212,14 @@ def test_every_mart_cell_equals_the_truth(nights: list[Told], number: int) -> No
     assert all(told.published.values())
 
 
+def test_no_mart_goes_without_a_truth(nights: list[Told], database: Settings) -> None:
+    models = (database.project_root / "dbt_project" / "models" / "marts").rglob("*.sql")
+    built = {path.stem for path in models if not path.stem.startswith("dim_")}
+    assert built <= GRAINS.keys()
+    for told in nights:
+        assert told.published.keys() == built
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_the_ledger_received_what_was_sent(
     nights: list[Told], number: int, params: WorldParams, database: Settings

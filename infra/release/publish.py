@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from infra.postgres import connect
+from infra.release import openlineage
 from infra.release.errors import in_words
 from infra.settings import Settings
 
@@ -65,7 +66,7 @@ def publish(settings: Settings, build: HasBuildId | int, note: str | None = None
         row = connection.execute(
             "select ops.publish(%s, %s, %s)", [build_id, settings.now(), note]
         ).fetchone()
-    return _result(row)
+    return _told(settings, _result(row))
 
 
 def refuse(settings: Settings, build: HasBuildId | int, code: str, reason: str) -> None:
@@ -95,7 +96,14 @@ def revert(settings: Settings, release_no: int, note: str | None = None) -> Publ
         row = connection.execute(
             "select ops.revert(%s, %s, %s)", [release_no, settings.now(), note]
         ).fetchone()
-    return _result(row)
+    return _told(settings, _result(row))
+
+
+def _told(settings: Settings, result: PublishResult) -> PublishResult:
+    """Tell a catalogue of a new release, where one is named; the release stands either way."""
+    if result.outcome in ("published", "reverted") and result.release_no is not None:
+        openlineage.tell(settings, result.release_no)
+    return result
 
 
 def _result(row: tuple[Any, ...] | None) -> PublishResult:

@@ -699,3 +699,73 @@ def test_D7_D24_a_ticket_closed_before_it_was_opened_keeps_its_opening() -> None
         "closed-before-opened",
         "invalid-date",
     ]
+
+
+def test_K9_a_sum_without_a_label_is_not_the_country() -> None:
+    rows: Rows = [
+        ["ردیف", "استان", "مقدار"],
+        [1, "تهران", 1],
+        [2, "قم", 2],
+        ["جمع", None, 3],
+        [None, None, 3],
+    ]
+    records = values(workbook(rows))
+    assert by_province(records) == {TEHRAN: 1.0, QOM: 2.0}
+    assert [(f.reason_code, f.locator) for f in records.findings] == [("missing-key", "گزارش!B5")]
+    assert [total.raw_text for total in records.control_totals] == ["3"]
+
+
+def test_X4_filtered_rows_are_read_and_marked() -> None:
+    def hide(sheet: Any) -> None:
+        sheet.auto_filter.ref = "A1:B4"
+        sheet.row_dimensions[3].hidden = True
+
+    rows: Rows = [["استان", "مقدار"], ["تهران", 1], ["قم", 2], ["یزد", 3]]
+    records = values(workbook(rows, hide))
+    assert records.accepted["is_hidden"].to_list() == [False, True, False]
+    assert [f.reason_code for f in records.findings] == ["hidden-rows"]
+    left_out = values(workbook(rows, hide), hidden="exclude")
+    assert by_province(left_out) == {TEHRAN: 1.0, YAZD: 3.0}
+    assert left_out.non_data["hidden"] == 1
+
+
+def test_T1_T9_E3_names_that_begin_alike_or_are_no_longer_one_are_not_guessed() -> None:
+    rows: Rows = [
+        ["استان", "مقدار"],
+        ["كرمان", 1],
+        ["کرمانشاه ", 2],
+        ["خراسان", 3],
+        ["تهران (شهر)", 4],
+        ["کشور", 5],
+        ["ستاد مرکزی", 6],
+    ]
+    records = values(workbook(rows))
+    assert by_province(records) == {"IR-08": 1.0, "IR-05": 2.0}
+    assert [(f.reason_code, f.raw_text) for f in records.findings] == [
+        ("ambiguous-province", "خراسان"),
+        ("unknown-province", "تهران (شهر)"),
+        ("unknown-province", "کشور"),
+        ("unknown-province", "ستاد مرکزی"),
+    ]
+
+
+def test_X2_two_header_levels_without_their_merges_are_not_guessed() -> None:
+    text = "عنوان;برنامه;;هزینه;\n;مصوب;عملکرد;مصوب;عملکرد\nتهران;1;2;3;4\n"
+    fields: dict[str, Any] = {
+        "province": {"headers": ["عنوان"]},
+        "period": {"value": "jalali_year:1404"},
+        "allocated": {"headers": ["هزینه / مصوب"], "unit": "میلیون ریال"},
+        "spent": {"headers": ["هزینه / عملکرد"], "unit": "میلیون ریال"},
+    }
+    error = refused(text.encode(), spec("funding", fields, header_depth=2))
+    assert error.code == "missing-column"
+    filled = read(text.encode(), spec("funding", fields, header_depth=2, header_fill=True))
+    assert by_province(filled, "allocated_rial") == {TEHRAN: 3_000_000.0}
+    assert by_province(filled, "spent_rial") == {TEHRAN: 4_000_000.0}
+
+
+def test_D12_S3_two_days_of_one_week_contradict_each_other() -> None:
+    rows: Rows = [HEAD] + [["P01", day, 50, 40 + n] for n, day in enumerate((WEEK, "1405/08/24"))]
+    records = read(workbook(rows), spec("progress", PROGRESS))
+    assert records.accepted.height == 0
+    assert [f.reason_code for f in records.findings] == ["conflicting-rows"] * 2

@@ -8,9 +8,10 @@ the source's last version said is no news and keeps the old receipt.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from infra.sandbox.rows import Row, Value
 from infra.sandbox.truth.numbers import exact
@@ -157,6 +158,11 @@ class Ledger:
     def records(self, kind: str) -> list[Record]:
         """Return the latest versions of a kind."""
         return self._by_kind.get(kind, [])
+
+
+def governing_last(records: Iterable[Record], key: Callable[[Record], Any]) -> list[Record]:
+    """Return `records` in the order of `key`; of equals the first source by name comes last."""
+    return sorted(sorted(records, key=lambda r: r.source, reverse=True), key=key)
 
 
 def _said(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -14,7 +14,7 @@ from typing import Any
 from infra.sandbox.calendar import Calendar, week_start
 from infra.sandbox.reference import Reference
 from infra.sandbox.rules import Rules
-from infra.sandbox.truth.model import Ledger, Record
+from infra.sandbox.truth.model import Ledger, Record, governing_last
 from infra.sandbox.truth.numbers import exact, ratio, rounded
 
 Rows = list[dict[str, Any]]
@@ -30,8 +30,7 @@ def funding_alignment(
 ) -> Rows:
     """Return each agency's and province's money by period, beside what its projects realised."""
     newest: dict[tuple[object, ...], Record] = {}
-    by_name = sorted(ledger.records("funding"), key=lambda r: r.source, reverse=True)
-    for record in sorted(by_name, key=lambda r: r.received_at):
+    for record in governing_last(ledger.records("funding"), lambda r: r.received_at):
         if record.row.period_start <= as_of_week + _TO_FRIDAY:
             newest[record.row.key] = record
     groups: dict[tuple[str, str, str, dt.date], list[Record]] = {}

@@ -16,7 +16,7 @@ from typing import Any
 
 from infra.sandbox.calendar import Calendar
 from infra.sandbox.rules import Instrument, Obligation, Rules
-from infra.sandbox.truth.model import Ledger, Record
+from infra.sandbox.truth.model import Ledger, Record, governing_last
 from infra.sandbox.truth.numbers import rounded
 
 Rows = list[dict[str, Any]]
@@ -97,9 +97,9 @@ def stated_date(calendar: Calendar, obligation: Obligation) -> dt.date | None:
 def events_by_debtor(ledger: Ledger, day: dt.date) -> dict[Key, tuple[Record, ...]]:
     """Return the events up to `day` by obligation and debtor, the latest last."""
     found: dict[Key, list[Record]] = {}
-    # of events that nothing tells apart, the source that comes first by name counts as the latest
-    by_name = sorted(ledger.records("obligation_event"), key=lambda r: r.source, reverse=True)
-    for record in sorted(by_name, key=lambda r: (_on(r), r.received_at)):
+    for record in governing_last(
+        ledger.records("obligation_event"), lambda r: (_on(r), r.received_at)
+    ):
         if _on(record) <= day:
             found.setdefault((record.row.subject, record.row.agency), []).append(record)
     return {key: tuple(records) for key, records in found.items()}
@@ -108,8 +108,7 @@ def events_by_debtor(ledger: Ledger, day: dt.date) -> dict[Key, tuple[Record, ..
 def meetings_held(ledger: Ledger, day: dt.date) -> dict[tuple[str, dt.date], Record]:
     """Return the governing record of each meeting held up to `day`."""
     found: dict[tuple[str, dt.date], Record] = {}
-    by_name = sorted(ledger.records("meeting"), key=lambda r: r.source, reverse=True)
-    for record in sorted(by_name, key=lambda r: r.received_at):
+    for record in governing_last(ledger.records("meeting"), lambda r: r.received_at):
         if _on(record) <= day:
             found[(record.row.subject, _on(record))] = record
     return found

@@ -14,7 +14,7 @@ from typing import Any
 
 from infra.sandbox.calendar import Calendar
 from infra.sandbox.rules import Rules, Scale
-from infra.sandbox.truth.model import Ledger, Record
+from infra.sandbox.truth.model import Ledger, Record, governing_last
 from infra.sandbox.truth.numbers import ratio, rounded
 from infra.sandbox.truth.obligations import (
     Key,
@@ -143,8 +143,7 @@ def verdict(score: Fraction | None, decided: int, breached: int) -> str:
 def rating_history(ledger: Ledger, rules: Rules, day: dt.date) -> Rows:
     """Return the ratings in series; a change of scale begins a new one (trap K14)."""
     newest: dict[tuple[str, str, str, dt.date], Record] = {}
-    by_name = sorted(ledger.records("rating"), key=lambda r: r.source, reverse=True)
-    for record in sorted(by_name, key=lambda r: r.received_at):
+    for record in governing_last(ledger.records("rating"), lambda r: r.received_at):
         row = record.row
         if row.on is not None and row.on <= day:
             newest[(row.project, row.agency, row.subject, row.on)] = record

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from infra.sandbox.calendar import week_start
-from infra.sandbox.truth.model import Ledger, Record
+from infra.sandbox.truth.model import Ledger, Record, governing_last
 from infra.sandbox.truth.numbers import ratio, rounded
 from infra.sandbox.truth.obligations import events_by_debtor
 
@@ -60,8 +60,7 @@ def service_window_compliance(ledger: Ledger, as_of_week: dt.date) -> Rows:
 def _state(records: list[Record], friday: dt.date) -> list[Record]:
     """Return the newest record of each service up to `friday`."""
     newest: dict[str, Record] = {}
-    by_name = sorted(records, key=lambda r: r.source, reverse=True)
-    for record in sorted(by_name, key=lambda r: (r.row.period_start, r.received_at)):
+    for record in governing_last(records, lambda r: (r.row.period_start, r.received_at)):
         if record.row.period_start <= friday:
             newest[record.row.subject] = record
     return list(newest.values())

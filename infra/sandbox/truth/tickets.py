@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from infra.sandbox.calendar import WEEK, tehran_midnight, week_start
-from infra.sandbox.truth.model import Ledger, Record
+from infra.sandbox.truth.model import Ledger, Record, governing_last
 from infra.sandbox.truth.numbers import median, rounded
 
 Rows = list[dict[str, Any]]
@@ -58,8 +58,9 @@ class Ticket:
 def tickets_opened(ledger: Ledger, friday: dt.date) -> dict[str, Ticket]:
     """Return the tickets opened up to `friday` by code, each as last told."""
     newest: dict[str, Record] = {}
-    by_name = sorted(ledger.records("ticket"), key=lambda r: r.source, reverse=True)
-    for record in sorted(by_name, key=lambda r: (r.received_at, r.row.period_start)):
+    for record in governing_last(
+        ledger.records("ticket"), lambda r: (r.received_at, r.row.period_start)
+    ):
         newest[record.row.subject] = record
     found: dict[str, Ticket] = {}
     for code, record in newest.items():

@@ -110,7 +110,7 @@ class Column:
 class NonData:
     """A row that was read and recognised as no record: counted under `reason`.
 
-    Reasons: title, header, blank, total, note, blank_value, out_of_scope, hidden.
+    Reasons: title, header, units, group, blank, total, note, blank_value, out_of_scope, hidden.
     """
 
     reason: str

@@ -220,6 +220,78 @@ def decide(
     emit(ctx, outcome.text, outcome.data)
 
 
+@group.command("draft")
+@click.argument("target", metavar="FILE|URL")
+@click.option("--kind", help="The record kind, where you know it; else the best fit is taken.")
+@click.option("--agency", help="The agency's code or name.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@json_option
+@click.pass_context
+def draft_source(
+    ctx: click.Context, target: str, kind: str | None, agency: str | None, out: Path | None
+) -> None:
+    """Propose a source file for an unknown file; what can't be told is a question in it."""
+    from infra.cli._draft import draft_data, draft_of, draft_text, write_new
+    from ingestion.draft import render
+
+    _known_kind(kind)
+    found = draft_of(target, Settings.from_env(), kind, agency, out)
+    text = render(found)
+    if out is not None:
+        write_new(out, text)
+    emit(ctx, draft_text(found, text, out), draft_data(found, text, out))
+
+
+@group.command("new")
+@click.argument("name", metavar="NAME")
+@click.option("--kind", required=True, help="The record kind, for example progress.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@json_option
+@click.pass_context
+def new(ctx: click.Context, name: str, kind: str, out: Path | None) -> None:
+    """Print a commented source file for a kind, or write it to --out."""
+    from infra.cli._draft import skeleton, write_new
+
+    _known_kind(kind)
+    text = skeleton(name, kind)
+    if out is not None:
+        if out.name != f"{name}.yml":
+            raise RefusedError(
+                f"the file of {name} is called {name}.yml", f"--out {out}", "rename one of the two"
+            )
+        write_new(out, text)
+    shown = text.rstrip("\n") if out is None else f"wrote {out}"
+    emit(ctx, shown, {"source": name, "kind": kind, "path": out, "yaml": text})
+
+
+@group.command("retire")
+@click.argument("name", metavar="NAME")
+@click.option("--reason", required=True, help="Why, for those who ask later.")
+@click.option("--on", "day", help="The day, for example 2026-11-14; today where none is given.")
+@json_option
+@click.pass_context
+def retire_source(ctx: click.Context, name: str, reason: str, day: str | None) -> None:
+    """Ask a source no more; what it delivered stays in every release."""
+    from infra.cli._draft import retire
+    from ingestion.normalise.calendar import TEHRAN
+
+    settings = Settings.from_env()
+    moment = _day(day) or settings.now()
+    listed, aside = retire(name, settings, reason, moment.astimezone(TEHRAN).date())
+    emit(
+        ctx,
+        f"{name} is listed in {listed}; its file is kept as {aside.name}",
+        {"source": name, "list": listed, "file": aside},
+    )
+
+
+def _known_kind(kind: str | None) -> None:
+    from ingestion.spec.kinds import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise RefusedError(f"there is no kind {kind}", "--kind", f"choose of {', '.join(KINDS)}")
+
+
 @group.command("schema")
 @json_option
 @click.pass_context

@@ -39,6 +39,8 @@ _SECRET_WORDS = re.compile(
 )
 _URL_USER = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _ADDRESS = re.compile(r"^(?:.+!)?\$?[A-Za-z]{1,3}\$?[1-9][0-9]{0,6}$")
+# what a draft could not tell: a comment, so that the file stays YAML while it is being answered
+_QUESTION = re.compile(r"^[ \t]*#[ \t]*QUESTION:[ \t]*(.*)$", re.MULTILINE)
 _KIND_FIELD = re.compile(r"has no field '([^']+)'")
 
 
@@ -201,6 +203,15 @@ def _parse(path: Path) -> Any:
         raise SpecError(
             path, 0, f"The file cannot be read: {error.strerror}.", "Check path and permissions."
         ) from None
+    question = _QUESTION.search(text)
+    if question is not None:
+        raise SpecError(
+            path,
+            text.count("\n", 0, question.start()) + 1,
+            f"A question of the draft is open: {question[1].strip()}",
+            "Give the setting that it names (`payesh source schema` lists them), then delete the "
+            "line.",
+        )
     try:
         return yaml.load(text)
     except DuplicateKeyError as error:

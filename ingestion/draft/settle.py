@@ -1,0 +1,387 @@
+"""How a column is to be read, tried with the rules that will read it for good.
+
+In: a column and a field of the kind. Out: `Settled`: the settings that read all of it, with the
+reason; a `Question` where several readings remain or none does. Nothing here parses a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+import polars as pl
+
+from ingestion.contracts.fields import FieldReading, ReadContext, read_field
+from ingestion.draft.synonyms import bare
+from ingestion.layouts.words import is_unit
+from ingestion.normalise import numbers, percent, units, words
+from ingestion.normalise.codelists import AMAR, CodeLists
+from ingestion.normalise.text import key
+from ingestion.spec.kinds import Kind, KindField, PeriodKind
+from ingestion.spec.model import FieldMap
+from ingestion.table import CellType, Column
+
+# a column with more refused cells than this is not understood
+TOLERATED: Final = 0.05
+_ABSENT: Final = frozenset({"not-applicable", "not-reported", "withheld"})
+_MARKS: Final[tuple[numbers.DecimalMark, ...]] = (".", ",", "/", "٫")
+_IN_BRACKETS: Final = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
+_SHARE_WORDS: Final = tuple(map(key, ("درصد", "percent", "pct")))
+_FRACTION_WORDS: Final = tuple(map(key, ("نسبت", "کسری", "fraction", "ratio")))
+_PERIOD_WORDS: Final[tuple[tuple[str, PeriodKind], ...]] = (
+    ("هفته", "week"),
+    ("week", "week"),
+    ("ماه", "jalali_month"),
+    ("month", "jalali_month"),
+    ("سال", "jalali_year"),
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What cannot be told: the setting that is left out, and what to decide."""
+
+    setting: str
+    text: str
+
+
+@dataclass
+class Settled:
+    """Settings of one field (`FieldMap` names), how sure, why, and what remains to be asked.
+
+    `share`: cells that are read, of those that hold more than a word for "no value".
+    """
+
+    options: dict[str, str] = field(default_factory=dict)
+    confidence: float = 1.0
+    reasons: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Tries readings of columns for one kind."""
+
+    kind: Kind
+    lists: CodeLists
+
+    def read(self, item: KindField, column: Column, **options: str) -> tuple[FieldReading, float]:
+        """What the rules make of a column, and the share of its cells that they read."""
+        setting = FieldMap.model_validate({"headers": ["x"], **options})
+        context = ReadContext(
+            day=None,
+            code_lists=self.lists,
+            default_period=self.kind.period_kinds[0],
+            is_plan=self.kind.name == "target",
+        )
+        column = replace(column, at=column.text)
+        reading = read_field(item, column, setting, context)
+        return reading, share_read(reading, column)
+
+    def settle(self, item: KindField, column: Column, title: str, unit: str | None) -> Settled:
+        """The settings under which `column` is the field `item`; `unit` stands below its title."""
+        filled = column.text.drop_nulls().len()
+        if not filled:
+            return Settled({}, 0.6, ["the column is empty in this file"])
+        said = unit_in(title) or unit
+        match item.type:
+            case "pct":
+                return self._pct(item, column, title)
+            case "rial":
+                return self._rial(item, column, title, said)
+            case "number" | "integer":
+                return self._number(item, column, title, said)
+            case "date" | "instant":
+                return self._date(item, column)
+            case "period":
+                return self._period(item, column, title)
+            case "code":
+                return self._code(item, column)
+            case _:
+                reading, share = self.read(item, column)
+                return _judged(Settled({}, 1.0, [], [], share), reading, column, item.name)
+
+    # -------------------------------------------------------------------------- by type
+
+    def _pct(self, item: KindField, column: Column, title: str) -> Settled:
+        mark = self._mark(item, column, percent_scale="percent")
+        if isinstance(mark, Question):
+            return Settled({}, 0.5, [], [mark], 0.5)
+        scale = share_scale(column, title, mark)
+        options = dict(mark)
+        questions: list[Question] = []
+        if isinstance(scale, Question):
+            questions.append(Question(f"{item.name}.percent_scale", scale.text))
+            trial = {**options, "percent_scale": "percent"}
+        else:
+            if scale.value:
+                options["percent_scale"] = scale.value
+            trial = options
+        reading, share = self.read(item, column, **trial)
+        reasons = [] if isinstance(scale, Question) else [scale.reason]
+        reasons += [f"'{v}' is the decimal mark of every value" for v in mark.values()]
+        settled = Settled(options, 1.0, reasons, questions, share)
+        return _judged(settled, reading, column, item.name)
+
+    def _rial(self, item: KindField, column: Column, title: str, said: str | None) -> Settled:
+        power = None if said is None else units.rial_power(said)
+        options: dict[str, str] = {}
+        reasons: list[str] = []
+        questions: list[Question] = []
+        if said is not None and power is not None:
+            options["unit"] = said
+            reasons.append(f"the header says '{said}' (10^{power} rial)")
+        mark = self._mark(item, column, unit=options.get("unit", "rial"))
+        if isinstance(mark, Question):
+            return Settled(options, 0.5, reasons, [mark], 0.5)
+        options.update(mark)
+        reading, share = self.read(item, column, **options)
+        if power is None and share < 1:
+            hint = f" (the header says '{said}', which names no currency)" if said else ""
+            questions.append(
+                Question(
+                    f"{item.name}.unit",
+                    f"in what are the amounts of '{title}' counted{hint}? For example ریال, "
+                    "میلیون ریال, هزار تومان",
+                )
+            )
+            reading, share = self.read(item, column, unit="rial", **mark)
+        elif power is None:
+            reasons.append("each cell names its own unit")
+        settled = Settled(options, 1.0, reasons, questions, share)
+        return _judged(settled, reading, column, item.name)
+
+    def _number(self, item: KindField, column: Column, title: str, said: str | None) -> Settled:
+        options: dict[str, str] = {}
+        reasons: list[str] = []
+        questions: list[Question] = []
+        is_share = item.type == "number" and item.name in ("value", "target", "baseline")
+        if is_share and (_says(title, _SHARE_WORDS) or said in ("%", "٪") or _marked(column)):
+            mark = self._mark(item, column, unit="percent")
+            if isinstance(mark, Question):
+                return Settled({}, 0.5, [], [mark], 0.5)
+            scale = share_scale(column, title, mark)
+            if isinstance(scale, Question):
+                questions.append(Question(f"{item.name}.percent_scale", scale.text))
+                reading, share = self.read(item, column, unit="percent", **mark)
+                settled = Settled({**mark, "unit": "percent"}, 1.0, reasons, questions, share)
+                return _judged(settled, reading, column, item.name)
+            options = {**mark, "unit": "percent"}
+            if scale.value == "fraction":
+                options["percent_scale"] = "fraction"
+            reasons.append(f"percentages: {scale.reason}")
+        else:
+            found = self._mark(item, column)
+            if isinstance(found, Question):
+                return Settled({}, 0.5, [], [found], 0.5)
+            options = dict(found)
+            reasons += [f"'{v}' is the decimal mark of every value" for v in found.values()]
+            if said is not None and is_share:
+                options["unit"] = said
+                reasons.append(f"the header says '{said}'")
+        reading, share = self.read(item, column, **options)
+        return _judged(Settled(options, 1.0, reasons, [], share), reading, column, item.name)
+
+    def _date(self, item: KindField, column: Column) -> Settled:
+        reading, share = self.read(item, column)
+        readable = {c: self.read(item, column, calendar=c)[1] for c in ("jalali", "gregorian")}
+        full = [calendar for calendar, found in readable.items() if found == 1]
+        stored = column.kind is not None and (column.kind == int(CellType.DATE)).any()
+        if len(full) == 1 and not (stored and full == ["gregorian"] and share == 1):
+            reading, share = self.read(item, column, calendar=full[0])
+            reason = f"only the {full[0]} calendar reads every value"
+            return _judged(
+                Settled({"calendar": full[0]}, 1.0, [reason], [], share), reading, column, item.name
+            )
+        reason = "stored as dates" if stored else "the year of each value tells its calendar"
+        return _judged(Settled({}, 0.9, [reason], [], share), reading, column, item.name)
+
+    def _period(self, item: KindField, column: Column, title: str) -> Settled:
+        ways: dict[PeriodKind, tuple[dict[str, str], FieldReading, float]] = {}
+        for period_kind in self.kind.period_kinds:
+            for calendar in (None, "jalali", "gregorian"):
+                options: dict[str, str] = {"period_kind": period_kind}
+                if calendar is not None:
+                    options["calendar"] = calendar
+                reading, share = self.read(item, column, **options)
+                if share > ways.get(period_kind, ({}, None, 0.0))[2]:
+                    ways[period_kind] = (options, reading, share)
+        best = max((share for _, _, share in ways.values()), default=0.0)
+        if best < 1 - TOLERATED:
+            reading, share = self.read(item, column, period_kind=self.kind.period_kinds[0])
+            settled = Settled({"period_kind": self.kind.period_kinds[0]}, 0.3, [], [], share)
+            return _judged(settled, reading, column, item.name)
+        able = [name for name, (_, _, share) in ways.items() if share == best]
+        chosen: PeriodKind | None = able[0] if len(able) == 1 else None
+        reason = f"of all periods only {chosen} reads every value"
+        if len(self.kind.period_kinds) == 1:
+            reason = f"'{self.kind.name}' is reported by the {chosen}; every value names one"
+        if chosen is None:
+            for word, period_kind in _PERIOD_WORDS:
+                if word in key(title) and period_kind in able:
+                    chosen = period_kind
+                    reason = f"the title '{title}' says so, and every value reads as one"
+                    break
+        if chosen is None:
+            options, reading, share = ways[able[0]]
+            left = {name: value for name, value in options.items() if name != "period_kind"}
+            text = f"'{title}' reads as {', '.join(able)}: which of them is reported?"
+            question = Question("period.period_kind", text)
+            return Settled(left, 0.6, [], [question], share)
+        options, reading, share = ways[chosen]
+        return _judged(Settled(options, 1.0, [reason], [], share), reading, column, item.name)
+
+    def _code(self, item: KindField, column: Column) -> Settled:
+        if item.code_list is None:
+            reading, share = self.read(item, column)
+            return _judged(Settled({}, 1.0, [], [], share), reading, column, item.name)
+        reading, share = self.read(item, column)
+        if item.code_list == "province" and share < TOLERATED:
+            by_number = self.read(item, column, code_list=AMAR)
+            distinct = column.text.drop_nulls().n_unique()
+            if by_number[1] == 1 and distinct >= 3:
+                question = Question(
+                    f"{item.name}.code_list",
+                    "the column holds bare numbers: are they the codes of the Statistical "
+                    f"Centre? Then write 'code_list: {AMAR}'",
+                )
+                return Settled({}, 0.6, [], [question], by_number[1])
+        settled = Settled({}, 1.0, [f"{share:.0%} of the values are in the list"], [], share)
+        return _judged(settled, reading, column, item.name)
+
+    def _mark(self, item: KindField, column: Column, **options: str) -> dict[str, str] | Question:
+        """The decimal mark that is needed, if any; a question when several read all and differ."""
+        plain, share = self.read(item, column, **options)
+        codes = set(plain.reason.drop_nulls().to_list())
+        if share == 1 or not codes & {"ambiguous-number", "not-a-number"}:
+            return {}
+        able = []
+        for mark in _MARKS:
+            reading, found = self.read(item, column, decimal_mark=mark, **options)
+            if found == 1:
+                able.append((mark, reading.value))
+        if not able:
+            return {}
+        if any(not one.equals(able[0][1]) for _, one in able[1:]):
+            marks = " or ".join(f"'{mark}'" for mark, _ in able)
+            example = _examples(plain, column)[0]
+            return Question(
+                f"{item.name}.decimal_mark",
+                f"cells such as {example} may be read with {marks} as the decimal mark: which?",
+            )
+        return {"decimal_mark": able[0][0]}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale to declare, None where each cell says it itself."""
+
+    value: Literal["percent", "fraction"] | None
+    reason: str
+
+
+def share_scale(column: Column, title: str, mark: dict[str, str]) -> Scale | Question:
+    """What the numbers of a column of percentages mean, where that is certain."""
+    is_number = None if column.kind is None else column.kind == int(CellType.NUMBER)
+    texts = column.text.to_frame("t").select(
+        pl.when(words.absences(column.text).is_null()).then("t").alias("t")
+    )
+    cleaned = numbers.clean(
+        texts.to_series(),
+        is_number=is_number,
+        decimal_mark=mark.get("decimal_mark"),  # type: ignore[arg-type]
+        slash_is_point=True,
+        allow_percent=True,
+    )
+    marked = cleaned.has_percent
+    if column.number_format is not None:
+        marked = marked | percent.shown_as_percent(column.number_format, is_number)
+    size = cleaned.plain.cast(pl.Float64, strict=False).abs()
+    bare_sizes = size.filter((~marked).fill_null(True)).drop_nulls()
+    if bare_sizes.len() == 0:
+        return Scale(None, "each cell carries its percent sign or percent format")
+    small = bool(((bare_sizes > 0) & (bare_sizes <= 1)).any())
+    largest = float(bare_sizes.max() or 0.0)  # type: ignore[arg-type]
+    is_ratio = _says(title, _FRACTION_WORDS)
+    if largest > 1 and not small and not is_ratio:
+        return Scale("percent", f"values go up to {largest:g} and none lies between 0 and 1")
+    if largest > 1 and small:
+        return Question(
+            "percent_scale",
+            f"'{title}' has values up to {largest:g} and others of at most 1: are the small ones "
+            "percentages too (percent), or does the column mix two scales?",
+        )
+    if small and is_ratio:
+        return Scale("fraction", "the title says it is a ratio, and no value exceeds 1")
+    return Question(
+        "percent_scale",
+        f"the values of '{title}' are at most {largest:g}: is 1 one per cent (percent) or the "
+        "whole (fraction)?",
+    )
+
+
+def unit_in(title: str) -> str | None:
+    """The unit that a title names in brackets, as it stands there."""
+    for text in _IN_BRACKETS.findall(title):
+        said = str(text).strip()
+        if is_unit(said) or units.rial_power(said) is not None or said in ("%", "٪"):
+            return said
+    return None
+
+
+def magnitude_in(title: str) -> str | None:
+    """A bracket that is no known unit, such as «میلیون» alone."""
+    found = _IN_BRACKETS.findall(title)
+    return str(found[0]).strip() if found else None
+
+
+def share_read(reading: FieldReading, column: Column) -> float:
+    """Cells that were read, as a share of those that hold more than a word for "no value"."""
+    absent = reading.reason.is_in(list(_ABSENT)).fill_null(False)
+    counted = column.text.is_not_null() & ~absent
+    total = int(counted.sum())
+    refused = int((counted & reading.reason.is_not_null()).sum())
+    return 1.0 if total == 0 else 1 - refused / total
+
+
+def _judged(settled: Settled, reading: FieldReading, column: Column, name: str) -> Settled:
+    """Adds what the reading says: cells that are refused, and a question where they are many."""
+    found = Counter(r for r in reading.reason.drop_nulls().to_list() if r not in _ABSENT)
+    if not found:
+        return settled
+    code, count = found.most_common(1)[0]
+    examples = ", ".join(_examples(reading, column))
+    said = f"{sum(found.values())} cells are not read ({code}: {examples})"
+    settled.confidence = min(settled.confidence, max(0.3, settled.share))
+    if settled.share < 1 - TOLERATED and not settled.questions:
+        setting = {
+            "ambiguous-date": "two_digit_year_pivot",
+            "not-a-boolean": "true_words and false_words",
+        }.get(code, "headers")
+        settled.questions.append(Question(f"{name}.{setting}", f"{said}: how are they to be read?"))
+    else:
+        settled.reasons.append(said)
+    del count
+    return settled
+
+
+def _examples(reading: FieldReading, column: Column, limit: int = 3) -> list[str]:
+    absent = reading.reason.is_in(list(_ABSENT)).fill_null(False)
+    refused = column.text.filter(reading.reason.is_not_null() & ~absent)
+    return [f"'{text}'" for text in refused.unique(maintain_order=True).head(limit).to_list()]
+
+
+def _says(title: str, keys: tuple[str, ...]) -> bool:
+    said = key(title)
+    return any(word in said for word in keys) or bare(title) in keys
+
+
+def _marked(column: Column) -> bool:
+    """Whether cells carry percent signs or a percent format."""
+    signs = column.text.str.contains("[%٪]").fill_null(False).any()
+    if column.number_format is None:
+        return bool(signs)
+    return bool(signs or percent.shown_as_percent(column.number_format, None).any())

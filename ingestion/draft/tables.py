@@ -1,0 +1,314 @@
+"""Where the table of an unknown file lies: its header, its columns, and what stands around it.
+
+In: grids, or JSON records. Out: a `Table` with one `Drawn` column for each title. The header is
+read by the rules of the layouts room, so that what is proposed here is found there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ingestion.layouts.address import letters
+from ingestion.layouts.cells import Cells, is_blank, text_of, to_cells
+from ingestion.layouts.header import JOINT, Target, find_header
+from ingestion.layouts.words import ROW_NUMBER_KEYS, is_figure, is_remark, is_unit, total_keys
+from ingestion.normalise.text import display, key
+from ingestion.readers.json_rows import PART, POINTER
+from ingestion.spec.model import Layout, WideColumn
+from ingestion.table import Column, Grid, JsonRows
+
+_SEARCHED: Final = 60
+_DEPTH: Final = 3
+_YEAR: Final = re.compile(r"^(?:1[34]\d\d|19\d\d|20\d\d)$")
+_TOTAL_LIKE: Final = tuple(map(key, ("جمع", "مجموع", "total")))
+
+
+@dataclass
+class Drawn:
+    """A column with its title and the cells of its data rows."""
+
+    title: str
+    levels: tuple[str, ...]
+    where: str
+    column: Column
+    # blank cells that do not lie in a merged range, among the data rows
+    blanks: int
+    has_figures: bool
+
+    @property
+    def is_row_number(self) -> bool:
+        return key(self.title) in ROW_NUMBER_KEYS
+
+
+@dataclass
+class Table:
+    """The table of a file.
+
+    `above`: (address, text) of the cells over the header; `unit_row`: unit by position of column;
+    `lone`: texts that stand alone in a row of the data; `odd_totals`: labels that look like totals
+    and are no usual ones; `others`: sheets with rows that are no part of the table.
+    """
+
+    columns: list[Drawn]
+    height: int
+    sheets: list[str] = field(default_factory=list)
+    top: int = 0
+    depth: int = 1
+    fill: bool = False
+    above: list[tuple[str, str]] = field(default_factory=list)
+    unit_row: dict[int, str] = field(default_factory=dict)
+    lone: list[str] = field(default_factory=list)
+    odd_totals: list[str] = field(default_factory=list)
+    totals: int = 0
+    others: list[str] = field(default_factory=list)
+    is_json: bool = False
+
+
+@dataclass(frozen=True)
+class _Found:
+    grid: Grid
+    top: int
+    depth: int
+    fill: bool
+    titles: dict[int, str]
+    score: float
+
+
+def table_of(parts: list[Grid] | JsonRows, names: Callable[[str], float]) -> Table | None:
+    """The table that names most fields; None where nothing looks like a header with data below.
+
+    `names` says how well a title names some field (0-1).
+    """
+    if isinstance(parts, JsonRows):
+        return _of_json(parts)
+    found = [one for one in (_header(grid, names) for grid in parts) if one is not None]
+    if not found:
+        return None
+    best = max(found, key=lambda one: one.score)
+    same = [one for one in found if _alike(one, best)]
+    table = _drawn(best, same)
+    used = {one.grid.name for one in same}
+    table.others = [
+        grid.name
+        for grid in parts
+        if grid.name not in used and sum(any(not is_blank(v) for v in r) for r in grid.rows) > 3
+    ]
+    return table
+
+
+def _alike(one: _Found, best: _Found) -> bool:
+    def keys(found: _Found) -> list[str]:
+        return sorted(key(title) for title in found.titles.values())
+
+    return keys(one) == keys(best) and (one.depth, one.fill) == (best.depth, best.fill)
+
+
+def _of_json(rows: JsonRows) -> Table:
+    columns = []
+    for name in rows.frame.columns:
+        if name in (PART, POINTER):
+            continue
+        text = rows.frame[name]
+        figures = any(is_figure(value) for value in text.drop_nulls().head(50).to_list())
+        column = Column(text, text, header=name)
+        columns.append(Drawn(name, (name,), name, column, text.null_count(), figures))
+    return Table(columns, rows.frame.height, is_json=True)
+
+
+# ------------------------------------------------------------------------------ the header
+
+
+def _header(grid: Grid, names: Callable[[str], float]) -> _Found | None:
+    """The best header of a sheet: many titles that name fields, all of them words, data below."""
+    best: _Found | None = None
+    for top in range(min(_SEARCHED, len(grid.rows) - 1)):
+        filled = [v for v in grid.rows[top] if not is_blank(v)]
+        if len(filled) < 2 or not any(_is_word(v) for v in filled):
+            continue
+        depth, fill = _depth(grid, top)
+        titles = _titles(grid, top, depth, fill)
+        if titles is None or len(titles) < 2:
+            continue
+        words = sum(
+            _is_word(title) or _is_year(title.split(JOINT)[-1]) for title in titles.values()
+        )
+        if words < len(titles):
+            continue
+        if not _has_data(grid, top + depth, titles):
+            continue
+        named = sum(names(title) for title in titles.values())
+        score = 3 * named + min(len(titles), 12) / 4 - top / 100
+        if best is None or score > best.score:
+            best = _Found(grid, top, depth, fill, titles, score)
+    return best
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and not is_figure(value) and any(c.isalpha() for c in value)
+
+
+def _is_year(value: Any) -> bool:
+    return _YEAR.match(key(text_of(value) or "")) is not None
+
+
+def _depth(grid: Grid, top: int) -> tuple[int, bool]:
+    """How many rows the header has, and whether its upper titles hold for the blanks beside."""
+    depth = 1
+    while depth < _DEPTH and top + depth < len(grid.rows):
+        last = top + depth - 1
+        merges = [m for m in grid.merges if m.top <= last <= m.bottom and m.top >= top]
+        below = grid.rows[top + depth]
+        if any(m.bottom > last for m in merges) or any(m.right > m.left for m in merges):
+            if any(is_figure(v) and not _is_year(v) for v in below if not is_blank(v)):
+                break
+            depth += 1
+            continue
+        break
+    if depth > 1 or top + 1 >= len(grid.rows):
+        return depth, False
+    upper, lower = grid.rows[top], grid.rows[top + 1]
+    titles = [v for v in lower if not is_blank(v)]
+    after = grid.rows[top + 2] if top + 2 < len(grid.rows) else []
+    # what stands under a gap of the upper row is a title when figures follow below it
+    gaps = [
+        c
+        for c, v in enumerate(lower)
+        if not is_blank(v) and (c >= len(upper) or is_blank(upper[c]))
+    ]
+    is_header = (
+        bool(gaps)
+        and all(_is_word(v) or _is_year(v) for v in titles)
+        and any(c < len(after) and is_figure(after[c]) for c in gaps)
+    )
+    return (2, True) if is_header and not _all_units(titles) else (1, False)
+
+
+def _all_units(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, str) and is_unit(v) for v in values)
+
+
+def _titles(grid: Grid, top: int, depth: int, fill: bool) -> dict[int, str] | None:
+    """The titles of columns as the layouts room joins them."""
+    forms = [JOINT.join(["{value}", "*", "*"][:levels]) for levels in range(1, depth + 1)]
+    targets = [Target(form, (), False, wide=WideColumn(pattern=form, set={})) for form in forms]
+    layout = Layout(header_depth=depth, header_fill=fill, search_rows=1)
+    header = find_header(grid, layout, targets, top)
+    return None if header is None else header.titles
+
+
+def _has_data(grid: Grid, first: int, titles: dict[int, str]) -> bool:
+    """Whether rows with at least two cells under the titles follow."""
+    rows = grid.rows[first : first + 12]
+    full = [
+        row
+        for row in rows
+        if sum(c < len(row) and not is_blank(row[c]) for c in titles) >= min(2, len(titles))
+    ]
+    return bool(full)
+
+
+# ------------------------------------------------------------------------------ the rows
+
+
+def _drawn(best: _Found, same: Sequence[_Found]) -> Table:
+    usual = total_keys()
+    table = Table([], 0, [one.grid.name for one in same], best.top, best.depth, best.fill)
+    for one in same:
+        for r, row in enumerate(one.grid.rows[: one.top]):
+            table.above += [
+                (f"{one.grid.name}!{letters(c)}{r + 1}", display(str(text_of(v))))
+                for c, v in enumerate(row)
+                if not is_blank(v)
+            ]
+    names = _ordinals(best.titles)
+    values: dict[tuple[str, int], list[Any]] = {name: [] for name in names.values()}
+    formats: dict[tuple[str, int], dict[int, str]] = {name: {} for name in values}
+    blanks = dict.fromkeys(values, 0)
+    for one in same:
+        ordinals = _ordinals(one.titles)
+        merged = {
+            (r, m.left): (m.top, m.left)
+            for m in one.grid.merges
+            for r in range(m.top + 1, min(m.bottom, len(one.grid.rows)) + 1)
+            if m.left == m.right
+        }
+        for r in range(one.top + one.depth, len(one.grid.rows)):
+            row = one.grid.rows[r]
+            if not _is_data(row, r - one.top - one.depth, one.titles, usual, table):
+                continue
+            table.height += 1
+            for c, name in ordinals.items():
+                value = row[c] if c < len(row) else None
+                if is_blank(value) and (r, c) in merged:
+                    origin = one.grid.rows[merged[r, c][0]]
+                    value = origin[c] if c < len(origin) else None
+                blanks[name] += is_blank(value)
+                shown = one.grid.number_formats.get((r, c))
+                if shown is not None:
+                    formats[name][len(values[name])] = shown
+                values[name].append(value)
+    for c, title in sorted(best.titles.items()):
+        name = names[c]
+        cells: Cells = to_cells(values[name], formats[name])
+        column = Column(cells.text, cells.text, cells.kind, cells.formats, title)
+        figures = any(is_figure(v) for v in values[name])
+        levels = tuple(title.split(JOINT))
+        table.columns.append(
+            Drawn(display(title), levels, letters(c), column, blanks[name], figures)
+        )
+    positions = {c: n for n, c in enumerate(sorted(best.titles))}
+    table.unit_row = {positions[c]: u for c, u in table.unit_row.items() if c in positions}
+    return table
+
+
+def _ordinals(titles: dict[int, str]) -> dict[int, tuple[str, int]]:
+    """Column -> its title's key and which of the columns of that title it is."""
+    seen: dict[str, int] = {}
+    found: dict[int, tuple[str, int]] = {}
+    for c, title in sorted(titles.items()):
+        name = key(title)
+        seen[name] = seen.get(name, -1) + 1
+        found[c] = (name, seen[name])
+    return found
+
+
+def _is_data(
+    row: Sequence[Any], below: int, titles: dict[int, str], usual: frozenset[str], table: Table
+) -> bool:
+    """Whether a row is a record; what else it may be is noted in `table`."""
+    filled = {c: row[c] for c in range(len(row)) if not is_blank(row[c])}
+    if not filled:
+        return False
+    if below < 2 and all(isinstance(v, str) and is_unit(v) for v in filled.values()):
+        table.unit_row.update({c: str(v) for c, v in filled.items()})
+        return False
+    figures = [key(text_of(v) or "") for v in filled.values()]
+    if (
+        below < 2
+        and len(figures) > 2
+        and figures
+        in (
+            [str(n) for n in range(1, len(figures) + 1)],
+            [str(n) for n in range(len(figures), 0, -1)],
+        )
+    ):
+        return False
+    texts = [v for v in filled.values() if isinstance(v, str)]
+    labels = [key(v).rstrip(":") for v in texts[:3]]
+    if any(label in usual for label in labels):
+        table.totals += 1
+        return False
+    table.odd_totals += [
+        display(v)
+        for v, label in zip(texts[:3], labels, strict=False)
+        if label.startswith(_TOTAL_LIKE) and len(label) < 40
+    ]
+    if len(filled) == 1 and len(titles) > 2:
+        text = next(iter(filled.values()))
+        if isinstance(text, str) and not is_remark(text) and len(key(text)) > 1:
+            table.lone.append(display(text))
+        return False
+    return any(c in titles for c in filled)

@@ -1,0 +1,452 @@
+"""Drafts of files that nobody has seen: what is right, what is asked, and nothing silently wrong.
+
+A draft whose questions are answered must be a source file that the registry takes and that reads
+the very figures of the file.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from ingestion.draft import Draft, Origin, draft, render
+from ingestion.draft.synonyms import load_synonyms
+from ingestion.errors import IngestError, SpecError
+from ingestion.normalise.codelists import load_code_lists
+from ingestion.pipeline import examine
+from ingestion.spec.kinds import KINDS
+from ingestion.spec.model import SourceSpec
+from ingestion.spec.registry import load_spec
+from ingestion.table import Records
+
+LISTS = load_code_lists(Path(__file__).parents[3] / "dbt_project/seeds/reference")
+NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
+OWNER = "owner: {name: n, email: n@example.invalid}\n"
+
+
+def book(rows: list[list[Any]], fix: Callable[[Any], None] | None = None) -> bytes:
+    workbook = openpyxl.Workbook()
+    sheet = workbook["Sheet"]
+    for row in rows:
+        sheet.append(row)
+    if fix is not None:
+        fix(sheet)
+    buffer = io.BytesIO()
+    workbook.save(buffer)
+    return buffer.getvalue()
+
+
+def drafted(data: bytes, name: str = "file.xlsx", kind: str | None = None, **more: Any) -> Draft:
+    connector = more.pop("connector", {"type": "folder", "path": "."})
+    return draft([(name, data)], Origin(name, connector), LISTS, NOW, kind=kind, **more)
+
+
+def asked(found: Draft) -> set[str]:
+    """The settings that are asked for, without those that no file tells."""
+    return {q.setting for q in found.questions} - {"owner", "agency"}
+
+
+def fields(found: Draft) -> dict[str, Any]:
+    return dict(found.content["layouts"][0].get("fields", {}))
+
+
+def columns(found: Draft) -> dict[str, str]:
+    return {name: f["headers"][0] for name, f in fields(found).items() if "headers" in f}
+
+
+def answered(found: Draft, data: bytes, folder: Path, *edits: tuple[str, str]) -> Records:
+    """What the file becomes once the questions are answered; the registry must take it."""
+    text = re.sub(r"# QUESTION:.*\n", "", render(found)) + OWNER
+    if "\nagency:" not in text:
+        text += "agency: mict\n"
+    for before, after in edits:
+        assert before in text, before
+        text = text.replace(before, after, 1)
+    path = folder / f"{found.name}.yml"
+    path.write_text(text, encoding="utf-8")
+    return examine(load_spec(path).spec, [("f", data)], LISTS, NOW)[1]
+
+
+def cells(records: Records, *names: str) -> list[tuple[Any, ...]]:
+    rows = records.accepted.select(names).rows()
+    return [tuple(str(v) if v is not None else None for v in row) for row in rows]
+
+
+PROGRESS = [
+    ["وزارت نمونه"],
+    ["گزارش هفته منتهی به ۱۴۰۵/۰۸/۲۹"],
+    [],
+    ["ردیف", "نام استان", "نام پروژه", "پیشرفت برنامه‌ای", "پیشرفت واقعی"],
+    [1, "تهران", "هویت هوشمند", "۵۰", "۴۵٫۵"],
+    [2, "گيلان", "هویت هوشمند", "۴۰", "۳۰"],
+    [3, "یزد", "سامانه مکان محور", "۲۰", "ندارد"],
+    ["جمع کل", None, None, "۱۱۰", "۷۵٫۵"],
+]
+
+
+def test_a_persian_progress_form_is_read_without_a_question(tmp_path: Path) -> None:
+    data = book(PROGRESS)
+    found = drafted(data)
+    assert found.kind == "progress"
+    assert asked(found) == set()
+    assert columns(found) == {
+        "province": "نام استان",
+        "project": "نام پروژه",
+        "planned_pct": "پیشرفت برنامه‌ای",
+        "actual_pct": "پیشرفت واقعی",
+    }
+    assert fields(found)["period"] == {
+        "cell": "Sheet!A2",
+        "pattern": "گزارش هفته منتهی به {}",
+        "period_kind": "week",
+    }
+    assert found.reading["accepted"] == 3
+    records = answered(found, data, tmp_path)
+    assert cells(records, "period_start", "province_code", "actual_pct") == [
+        ("2026-11-14", "IR-23", "45.5000"),
+        ("2026-11-14", "IR-01", "30.0000"),
+        ("2026-11-14", "IR-21", None),
+    ]
+
+
+def test_an_open_question_stops_the_file_with_its_line(tmp_path: Path) -> None:
+    found = drafted(book(PROGRESS))
+    path = tmp_path / f"{found.name}.yml"
+    path.write_text(render(found), encoding="utf-8")
+    with pytest.raises(SpecError, match="question of the draft is open: agency") as caught:
+        load_spec(path)
+    assert (
+        path.read_text(encoding="utf-8")
+        .splitlines()[caught.value.line - 1]
+        .startswith("# QUESTION: agency")
+    )
+
+
+def test_year_columns_become_one_pattern(tmp_path: Path) -> None:
+    data = book(
+        [
+            ["استان", "سال ۱۴۰۰", "سال ۱۴۰۱", "سال ۱۴۰۲"],
+            ["تهران", 10, 11, 12],
+            ["گیلان", 20, 21, 22],
+            ["کل کشور", 30, 32, 34],
+        ]
+    )
+    found = drafted(data)
+    assert found.kind == "indicator_value"
+    assert asked(found) == {"fields.indicator"}
+    wide = found.content["layouts"][0]["unpivot"]["columns"]
+    assert [(w["pattern"], w["period_kind"]) for w in wide] == [("سال {period}", "jalali_year")]
+    records = answered(
+        found, data, tmp_path, ("    unpivot:", "      indicator: {value: cellphone}\n    unpivot:")
+    )
+    assert ("2021-03-21", "IR-01", "20.0000000000") in cells(
+        records, "period_start", "province_code", "value"
+    )
+    assert records.accepted.height == 6
+
+
+def test_columns_of_indicators_by_their_titles(tmp_path: Path) -> None:
+    data = book(
+        [
+            ["استان", "سال", "خطوط تلفن ثابت", "مشترکان تلفن همراه (نفر)"],
+            ["تهران", 1402, 10, 20],
+            ["یزد", 1402, 11, 21],
+        ]
+    )
+    found = drafted(data)
+    assert asked(found) == set()
+    assert fields(found)["period"]["period_kind"] == "jalali_year"
+    records = answered(found, data, tmp_path)
+    assert sorted(cells(records, "indicator_code", "province_code", "value")) == [
+        ("cellphone", "IR-21", "21.0000000000"),
+        ("cellphone", "IR-23", "20.0000000000"),
+        ("landline", "IR-21", "11.0000000000"),
+        ("landline", "IR-23", "10.0000000000"),
+    ]
+
+
+def test_N4_shares_of_at_most_one_are_asked_never_scaled() -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت برنامه‌ای", "پیشرفت واقعی"],
+        ["هویت هوشمند", "1405-W35", 0.5, 0.4],
+        ["سامانه مکان محور", "1405-W35", 0.8, 0.64],
+    ]
+    found = drafted(book(rows))
+    assert asked(found) == {"fields.planned_pct.percent_scale", "fields.actual_pct.percent_scale"}
+    assert "percent_scale" not in fields(found)["actual_pct"]
+
+
+def test_N4_a_percent_format_settles_the_scale(tmp_path: Path) -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت برنامه‌ای", "پیشرفت واقعی"],
+        ["هویت هوشمند", "1405-W35", 0.5, 0.4],
+        ["سامانه مکان محور", "1405-W35", 0.8, 0.64],
+    ]
+
+    def fix(sheet: Any) -> None:
+        for row in (2, 3):
+            for column in (3, 4):
+                sheet.cell(row, column).number_format = "0%"
+
+    data = book(rows, fix)
+    found = drafted(data)
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "actual_pct") == [("40.0000",), ("64.0000",)]
+
+
+def test_N5_small_and_large_values_in_one_column_are_asked() -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت واقعی"],
+        ["هویت هوشمند", "1405-W35", 0.5],
+        ["سامانه مکان محور", "1405-W35", 64],
+    ]
+    assert "fields.actual_pct.percent_scale" in asked(drafted(book(rows), kind="progress"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("میلیون ریال", "5000000.00"), ("هزار تومان", "50000.00"), ("ریال", "5.00")],
+)
+def test_N10_the_unit_of_money_is_read_from_the_header(
+    tmp_path: Path, unit: str, expected: str
+) -> None:
+    rows = [
+        ["دستگاه", "سال", f"اعتبار مصوب ({unit})", f"پرداخت شده ({unit})", f"هزینه شده ({unit})"],
+        ["sim_a01", 1404, 5, 4, 3],
+        ["sim_a02", 1404, 6, 5, 4],
+    ]
+    data = book(rows)
+    found = drafted(data)
+    assert found.kind == "funding"
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "allocated_rial")[0] == (expected,)
+
+
+@pytest.mark.parametrize("suffix", ["", " (میلیون)", " (ارقام به میلیون)"])
+def test_N10_amounts_without_a_full_unit_are_asked(suffix: str) -> None:
+    rows = [
+        ["دستگاه", "سال", f"اعتبار مصوب{suffix}", f"هزینه شده{suffix}"],
+        ["sim_a01", 1404, 5, 3],
+        ["sim_a02", 1404, 6, 4],
+    ]
+    found = drafted(book(rows))
+    assert asked(found) == {"fields.allocated.unit", "fields.spent.unit"}
+    assert "unit" not in fields(found)["allocated"]
+
+
+def test_a_service_inventory_with_words_for_nothing(tmp_path: Path) -> None:
+    rows = [
+        ["شناسه خدمت", "عنوان خدمت", "اختصاصی", "پنجره واحد دستگاه", "پنجره ملی", "تاریخ گزارش"],
+        ["10011", "صدور گواهی", "بله", "خیر", "ND", "۱۴۰۵/۰۸/۰۱"],
+        ["10012", "تمدید پروانه", "خیر", "بله", "بله", "۱۴۰۵/۰۸/۰۱"],
+        ["10013", "استعلام", "بله", "NA", "خیر", "۱۴۰۵/۰۸/۰۱"],
+    ]
+    data = book(rows)
+    found = drafted(data)
+    assert found.kind == "service_status"
+    assert asked(found) == {"fields.period.period_kind"}
+    assert columns(found)["on_agency_window"] == "پنجره واحد دستگاه"
+    records = answered(
+        found,
+        data,
+        tmp_path,
+        ('headers: ["تاریخ گزارش"]', "headers: [تاریخ گزارش]\n        period_kind: date"),
+    )
+    assert cells(records, "service_code", "is_dedicated", "is_on_agency_window") == [
+        ("10011", "True", "False"),
+        ("10012", "False", "True"),
+        ("10013", "True", None),
+    ]
+
+
+def test_a_page_of_an_api_is_drafted_with_its_pointer_and_its_paging(tmp_path: Path) -> None:
+    page = {
+        "meta": {"total": 3},
+        "data": [
+            {"projectCode": f"P0{n}", "week": "1405-W35", "plannedPct": 40 + n, "actualPct": 30 + n}
+            for n in (1, 2)
+        ],
+    }
+    data = json.dumps(page).encode()
+    url = {"type": "http_json", "url": "https://agency.invalid/progress"}
+    found = drafted(data, "progress", connector=url)
+    assert found.content["connector"]["records_at"] == "/data"
+    assert columns(found) == {
+        "project": "projectCode",
+        "period": "week",
+        "planned_pct": "plannedPct",
+        "actual_pct": "actualPct",
+    }
+    assert asked(found) == {"connector.paging"}
+    assert cells(answered(found, data, tmp_path), "project_code", "actual_pct") == [
+        ("P01", "31.0000"),
+        ("P02", "32.0000"),
+    ]
+
+
+def test_P3_a_round_number_of_records_is_asked() -> None:
+    rows = [{"project": "P01", "week": "1405-W35", "actual_pct": 2 + n} for n in range(100)]
+    found = drafted(json.dumps(rows).encode(), "x", connector={"type": "http_json", "url": "u"})
+    assert "connector.paging" in asked(found)
+
+
+def test_T10_text_in_cp1256_with_semicolons(tmp_path: Path) -> None:
+    text = "استان;شاخص;سال;مقدار\nتهران;تلفن همراه;1402;12\nیزد;تلفن همراه;1402;13\n"
+    data = text.replace("ی", "ي").encode("cp1256")
+    found = drafted(data, "figures.csv")
+    assert found.kind == "indicator_value"
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "province_code", "value") == [
+        ("IR-23", "12.0000000000"),
+        ("IR-21", "13.0000000000"),
+    ]
+
+
+def test_X2_merged_headers_of_two_rows(tmp_path: Path) -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت", None],
+        [None, None, "برنامه‌ای", "واقعی"],
+        ["هویت هوشمند", "1405-W35", 50, 40],
+        ["سامانه مکان محور", "1405-W35", 60, 45],
+    ]
+
+    def fix(sheet: Any) -> None:
+        for area in ("A1:A2", "B1:B2", "C1:D1"):
+            sheet.merge_cells(area)
+
+    data = book(rows, fix)
+    found = drafted(data)
+    assert found.content["layouts"][0]["header_depth"] == 2
+    assert asked(found) == set()
+    assert columns(found)["actual_pct"] == "پیشرفت / واقعی"
+    assert cells(answered(found, data, tmp_path), "planned_pct", "actual_pct") == [
+        ("50.0000", "40.0000"),
+        ("60.0000", "45.0000"),
+    ]
+
+
+def test_D5_dates_stored_as_serials_and_written_in_jalali(tmp_path: Path) -> None:
+    rows = [
+        ["شماره تیکت", "دستگاه", "تاریخ ایجاد", "مهلت", "عنوان", "تاریخ گزارش"],
+        ["T-1", "sim_a01", dt.date(2026, 10, 1), "۱۴۰۵/۰۹/۱۰", "کندی", "1405-W34"],
+        ["T-2", "sim_a02", dt.date(2026, 10, 2), "۱۴۰۵/۰۹/۱۱", "قطعی", "1405-W34"],
+    ]
+    data = book(rows)
+    found = drafted(data)
+    assert found.kind == "ticket"
+    assert asked(found) == set()
+    assert fields(found)["due_at"]["calendar"] == "jalali"
+    assert "calendar" not in fields(found)["opened_at"]
+    days = answered(found, data, tmp_path).accepted["due_at"].dt.convert_time_zone("Asia/Tehran")
+    assert [str(day.date()) for day in days] == ["2026-12-01", "2026-12-02"]
+
+
+def test_D2_two_digit_years_are_asked() -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت واقعی", "پیش‌بینی پایان"],
+        ["هویت هوشمند", "1405-W35", 50, "06/01/31"],
+        ["سامانه مکان محور", "1405-W35", 60, "07/02/30"],
+    ]
+    found = drafted(book(rows), kind="progress")
+    assert not {"calendar", "two_digit_year_pivot"} & set(fields(found).get("forecast_finish", {}))
+    assert "forecast_finish" not in fields(found) or any("forecast" in a for a in asked(found))
+
+
+def test_a_title_that_says_more_is_no_field() -> None:
+    """«پیشرفت مالی» is neither the planned nor the actual physical progress."""
+    rows = [
+        ["پروژه", "هفته", "پیشرفت مالی"],
+        ["هویت هوشمند", "1405-W35", 50],
+        ["سامانه مکان محور", "1405-W35", 60],
+    ]
+    found = drafted(book(rows), kind="progress")
+    assert not {"planned_pct", "actual_pct"} & set(fields(found))
+    assert asked(found) & {"fields.planned_pct", "fields.actual_pct"}
+
+
+def test_two_columns_for_one_field_are_asked() -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت واقعی", "پیشرفت فیزیکی"],
+        ["هویت هوشمند", "1405-W35", 50, 40],
+        ["سامانه مکان محور", "1405-W35", 60, 30],
+    ]
+    found = drafted(book(rows), kind="progress")
+    assert "actual_pct" not in fields(found)
+    assert "fields.actual_pct" in asked(found)
+
+
+def test_T8_names_that_no_list_has_are_no_code() -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت واقعی"],
+        ["طرح ناشناخته یک", "1405-W35", 50],
+        ["طرح ناشناخته دو", "1405-W35", 60],
+    ]
+    found = drafted(book(rows), kind="progress")
+    assert "project" not in fields(found)
+    assert "fields.project" in asked(found)
+
+
+def test_a_period_that_nothing_names_is_asked() -> None:
+    rows = [["استان", "شاخص", "مقدار"], ["تهران", "تلفن همراه", 3], ["یزد", "تلفن همراه", 4]]
+    found = drafted(book(rows))
+    assert "period" not in fields(found)
+    assert "fields.period" in asked(found)
+
+
+def test_lone_texts_and_unknown_totals_are_asked() -> None:
+    rows = [
+        ["استان", "شاخص", "سال", "مقدار"],
+        ["استان‌های مرزی"],
+        ["گیلان", "تلفن همراه", 1402, 3],
+        ["یزد", "تلفن همراه", 1402, 4],
+        ["جمع استان‌های نمونه", None, 1402, 7],
+    ]
+    assert {"group_rows", "total_words"} <= asked(drafted(book(rows), kind="indicator_value"))
+
+
+def test_P12_no_text_of_a_file_leaves_its_comment() -> None:
+    rows = [
+        ["استان", "شاخص", "سال", "مقدار", "x\nkind: progress"],
+        ["تهران", "تلفن همراه", 1402, 3, "a"],
+        ["یزد", "تلفن همراه", 1402, 4, "b"],
+    ]
+    text = render(drafted(book(rows)))
+    assert "\nkind: progress" not in text
+    assert text.count("\nkind:") == 1
+
+
+def test_titles_of_known_sources_are_learned() -> None:
+    head = {"source": "mict__a", "title": "t", "kind": "progress", "agency": "mict"}
+    mapped = {"period": {"headers": ["W"]}, "project": {"headers": ["Prj"]}}
+    spec = SourceSpec.model_validate(
+        {
+            **head,
+            "owner": {"name": "n", "email": "e"},
+            "connector": {"type": "folder", "path": "."},
+            "layouts": [{"fields": mapped}],
+        }
+    )
+    assert load_synonyms().score("progress", "project", "prj") == 0
+    assert load_synonyms([spec]).score("progress", "project", "prj") == 1
+
+
+def test_no_synonym_names_two_fields_of_a_kind() -> None:
+    known = load_synonyms()
+    for kind in KINDS:
+        seen: dict[str, str] = {}
+        for field, words in known.titles[kind].items():
+            for word in words:
+                assert seen.setdefault(word, field) == field, (kind, word)
+
+
+def test_a_file_without_a_table_is_refused() -> None:
+    with pytest.raises(IngestError):
+        drafted(book([["سلام"]]))

@@ -208,6 +208,7 @@ def _period(text: str, target: Target, column: int, kind: Kind, where: str) -> s
     """`<period kind>:<label>` of the period that a title names."""
     wide = target.wide
     period_kind = (wide.period_kind if wide else None) or kind.period_kinds[0]
+    said, text = text, _whole_year(text, period_kind, wide)
     found = read_periods(
         pl.Series([text]),
         period_kind=period_kind,
@@ -220,7 +221,7 @@ def _period(text: str, target: Target, column: int, kind: Kind, where: str) -> s
         raise LayoutError(
             "unclear-title",
             f"The title '{display(target.label)}' of column {letters(column)} should name a "
-            f"{period_kind}, but '{text}' is none ({found.reason[0]}).",
+            f"{period_kind}, but '{said}' is none ({found.reason[0]}).",
             "List the title under unpivot.ignore if the column carries no records, or give it an "
             "entry of its own with headers and set.",
             where,
@@ -237,6 +238,18 @@ def _period(text: str, target: Target, column: int, kind: Kind, where: str) -> s
     else:
         label = start.isoformat()
     return f"{period_kind}:{label}"
+
+
+def _whole_year(text: str, period_kind: str, wide: WideColumn | None) -> str:
+    """A year of two digits with its century, where the source file gives a pivot (trap D2)."""
+    pivot = None if wide is None else wide.two_digit_year_pivot
+    digits = key(text)
+    is_short = len(digits) == 2 and digits.isdigit()
+    if pivot is None or not is_short or period_kind not in ("jalali_year", "gregorian_year"):
+        return text
+    century = 1400 if period_kind == "jalali_year" else 2000
+    year = int(digits)
+    return str(century + year if year <= pivot else century - 100 + year)
 
 
 def refuse_missing(header: Header, where: str) -> LayoutError:

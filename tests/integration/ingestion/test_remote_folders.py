@@ -200,13 +200,14 @@ def sftp(tmp_path: Path) -> Iterator[Sftp]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            transport = paramiko.Transport(connection)
-            transports.append(transport)
-            transport.add_server_key(key)
-            transport.set_subsystem_handler("sftp", paramiko.SFTPServer, files)
+            # a client that only looks at the key hangs up at any moment
             try:
+                transport = paramiko.Transport(connection)
+                transports.append(transport)
+                transport.add_server_key(key)
+                transport.set_subsystem_handler("sftp", paramiko.SFTPServer, files)
                 transport.start_server(server=Gate(tried))
-            except (paramiko.SSHException, EOFError):
+            except (paramiko.SSHException, EOFError, OSError):
                 continue
 
     thread = threading.Thread(target=serve, daemon=True)

@@ -163,6 +163,16 @@ def test_a_title_that_should_name_a_year_and_does_not_stops_the_file(desk: Desk)
     assert cells(desk.read(book({"ب": rows}), ignoring)) == {(TEHRAN, Y1401, 1.0)}
 
 
+def test_D2_years_of_two_digits_need_a_pivot(desk: Desk) -> None:
+    rows = [["استان", "سال ۹۹", "سال ۰۱"], ["تهران", 1, 2]]
+    assert desk.refused(book({"ب": rows}), YEARS).code == "unclear-title"
+    pivot = YEARS.replace("jalali_year", "jalali_year\n              two_digit_year_pivot: 10")
+    assert cells(desk.read(book({"ب": rows}), pivot)) == {
+        (TEHRAN, dt.date(2020, 3, 20), 1.0),
+        (TEHRAN, Y1401, 2.0),
+    }
+
+
 def test_two_columns_of_one_year_are_not_chosen_between(desk: Desk) -> None:
     rows = [["استان", "سال ۱۴۰۱", "سال 1401"], ["تهران", 1, 2]]
     assert desk.refused(book({"ب": rows}), YEARS).code == "duplicate-header"

@@ -45,6 +45,9 @@ from ingestion.spec.registry import Registry, load_registry
 
 Marts = dict[str, list[dict[str, Any]]]
 
+# the three nights of a nation belong to its first test
+pytestmark = pytest.mark.timeout(900)
+
 NATIONS = {
     1405: WorldParams(dt.date(2026, 11, 14)),
     # the year ends in the second week, and the week of Nowruz lies in two years (trap D13)

@@ -28,6 +28,8 @@ _BY_VALUES: Final = 0.8
 _ENOUGH_CODES: Final = 0.5
 _NUMERIC: Final = frozenset({"number", "pct", "rial", "integer"})
 _INTO: Final[dict[str, str]] = {"indicator_value": "value", "target": "target"}
+# a day that may be that of the report and not the one it describes (trap D25)
+_DOUBTFUL_PERIODS: Final = frozenset(map(bare, ("تاریخ گزارش", "تاریخ", "report date", "date")))
 _PERIOD_TEXT: Final = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{4} ?-? ?[Ww] ?\d{1,2}|\d{4}[-/]\d{1,2}|\d{4}"
 )
@@ -109,6 +111,7 @@ def assign(table: Table, kind_name: str, synonyms: Synonyms, lists: CodeLists) -
         if at not in wide_at and drawn.title not in taken and not drawn.is_row_number:
             result.unmapped.append(drawn)
     _indicator_by_title(reader, lists, result)
+    _ask_unread(table, reader, synonyms, result)
     for one in result.fields.values():
         weight = 0.5 if one.name in ("period", "reported_at", "province", "agency", "note") else 1.0
         result.score += weight * one.settled.confidence
@@ -222,6 +225,14 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
             one.title_score, "the title names it" if one.title_score >= 0.85 else "by its values"
         )
         settled.reasons.insert(0, f"column {drawn.where}: {how}")
+        if one.field.type == "period" and bare(drawn.title) in _DOUBTFUL_PERIODS:
+            settled.questions.append(
+                Question(
+                    "period.headers",
+                    f"is '{drawn.title}' a day of the period that is described, or the day on "
+                    "which it was reported? In doubt give the period by a cell or 'value'",
+                )
+            )
         mapped = Mapped(name, settled, [drawn.title], drawn.where)
         _ask_fill_down(mapped, one.field, drawn, table)
         if one.field.type == "rial" and "unit" not in settled.options:
@@ -229,6 +240,26 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
             if hint is not None and settled.questions:
                 settled.reasons.append(f"the header says '{hint}'")
         result.fields[name] = mapped
+
+
+def _ask_unread(table: Table, reader: Reader, synonyms: Synonyms, result: Assigned) -> None:
+    """Columns that are named like a field, but whose values its reader refuses."""
+    for drawn in list(result.unmapped):
+        at = next(n for n, one in enumerate(table.columns) if one is drawn)
+        for item in reader.kind.fields:
+            if item.name in result.fields or item.name in _asked(result):
+                continue
+            if synonyms.score(reader.kind.name, item.name, drawn.levels[-1]) < WORDED:
+                continue
+            settled = reader.settle(item, drawn.column, drawn.title, table.unit_row.get(at))
+            if settled.share < _ENOUGH_CODES:
+                why = settled.questions[0].text if settled.questions else "; ".join(settled.reasons)
+                result.questions.append(
+                    Question(
+                        f"fields.{item.name}", f"'{drawn.title}' sounds like {item.name}: {why}"
+                    )
+                )
+                break
 
 
 def _matters(item: KindField, kind: Kind) -> bool:

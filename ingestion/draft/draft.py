@@ -28,7 +28,7 @@ from ingestion.errors import IngestError, ReadError
 from ingestion.normalise import dates
 from ingestion.normalise.calendar import TEHRAN, week_label, week_start
 from ingestion.normalise.codelists import CodeLists
-from ingestion.normalise.text import DIGITS, display
+from ingestion.normalise.text import DIGITS, display, key
 from ingestion.pipeline import examine
 from ingestion.readers import read
 from ingestion.readers.json_rows import escape
@@ -52,6 +52,9 @@ _CADENCE: Final[dict[str, str]] = {
 _MARGIN: Final = 0.5
 _STAND_IN: Final = "draft__file"
 _SHOWN: Final = 3
+_PERIOD_WORDS: Final = tuple(
+    map(key, ("هفته", "دوره", "منتهی", "ماه", "سال", "week", "period", "month", "year"))
+)
 _TRIED: Final = 2
 _EVERYWHERE: Final = frozenset({"period", "reported_at", "retracted", "province", "agency"})
 
@@ -260,12 +263,17 @@ def _period(result: Draft, best: Assigned, table: Table) -> None:
     if "period" not in best.missing or any(q.setting == "fields.period" for q in best.questions):
         return
     found: list[tuple[Mapped, str]] = []
+    doubtful: list[str] = []
     texts = [(cell, text) for cell, text in table.above]
     for cell, text in texts if len(table.sheets) <= 1 else []:
         said = _said(text, best.kind.period_kinds)
         if said is None:
             continue
         pattern, period_kind, start = said
+        if not any(word in key(pattern) for word in _PERIOD_WORDS):
+            # a day of printing or signing is not the period (three dates are kept apart)
+            doubtful.append(f"{cell} «{text[:60]}»")
+            continue
         settled = Settled({"period_kind": period_kind}, 0.85, [f"the cell says «{text[:60]}»"])
         # the reader takes the pattern off; a text of another form is refused
         mapped = Mapped("period", settled, cell=cell, pattern=None if pattern == "{}" else pattern)
@@ -296,6 +304,15 @@ def _period(result: Draft, best: Assigned, table: Table) -> None:
         )
         return
     kinds = ", ".join(best.kind.period_kinds)
+    if doubtful:
+        result.questions.append(
+            Question(
+                "fields.period",
+                f"which period ({kinds}) do the figures describe? {', '.join(doubtful)} names a "
+                "day, but not for certain the one that they describe",
+            )
+        )
+        return
     result.questions.append(
         Question(
             "fields.period",

@@ -256,6 +256,16 @@ class Reader:
         """The decimal mark that is needed, if any; a question when several read all and differ."""
         plain, share = self.read(item, column, **options)
         codes = set(plain.reason.drop_nulls().to_list())
+        if share == 1 and item.type != "pct" and _is_written(column):
+            # 1.500 in every cell may be a thousand and a half, or fifteen hundred
+            other, found = self.read(item, column, decimal_mark=",", **options)
+            if found == 1 and not other.value.equals(plain.value):
+                text = column.text.drop_nulls()[0]
+                return Question(
+                    f"{item.name}.decimal_mark",
+                    f"in '{text}' and all other cells the sign before three digits may part "
+                    "thousands or decimals: which? ('.' or ',' is the decimal mark)",
+                )
         if share == 1 or not codes & {"ambiguous-number", "not-a-number"}:
             return {}
         able = []
@@ -372,6 +382,14 @@ def _examples(reading: FieldReading, column: Column, limit: int = 3) -> list[str
     absent = reading.reason.is_in(list(_ABSENT)).fill_null(False)
     refused = column.text.filter(reading.reason.is_not_null() & ~absent)
     return [f"'{text}'" for text in refused.unique(maintain_order=True).head(limit).to_list()]
+
+
+def _is_written(column: Column) -> bool:
+    """Whether all figures with a point or comma are text, and each has three digits behind it."""
+    stored = None if column.kind is None else column.kind == int(CellType.NUMBER)
+    texts = column.text if stored is None else column.text.filter(~stored)
+    signed = texts.drop_nulls().filter(texts.drop_nulls().str.contains(r"\d[.]\d"))
+    return signed.len() > 0 and bool(signed.str.contains(r"^\D?\d{1,3}[.]\d{3}$").all())
 
 
 def _says(title: str, keys: tuple[str, ...]) -> bool:

@@ -32,7 +32,7 @@ NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
 OWNER = "owner: {name: n, email: n@example.invalid}\n"
 
 
-def book(rows: list[list[Any]], fix: Callable[[Any], None] | None = None) -> bytes:
+def book(rows: Any, fix: Callable[[Any], None] | None = None) -> bytes:
     workbook = openpyxl.Workbook()
     sheet = workbook["Sheet"]
     for row in rows:
@@ -252,7 +252,7 @@ def test_a_service_inventory_with_words_for_nothing(tmp_path: Path) -> None:
     data = book(rows)
     found = drafted(data)
     assert found.kind == "service_status"
-    assert asked(found) == {"fields.period.period_kind"}
+    assert asked(found) == {"fields.period.period_kind", "fields.period.headers"}
     assert columns(found)["on_agency_window"] == "پنجره واحد دستگاه"
     records = answered(
         found,
@@ -335,7 +335,7 @@ def test_X2_merged_headers_of_two_rows(tmp_path: Path) -> None:
 
 def test_D5_dates_stored_as_serials_and_written_in_jalali(tmp_path: Path) -> None:
     rows = [
-        ["شماره تیکت", "دستگاه", "تاریخ ایجاد", "مهلت", "عنوان", "تاریخ گزارش"],
+        ["شماره تیکت", "دستگاه", "تاریخ ایجاد", "مهلت", "عنوان", "هفته"],
         ["T-1", "sim_a01", dt.date(2026, 10, 1), "۱۴۰۵/۰۹/۱۰", "کندی", "1405-W34"],
         ["T-2", "sim_a02", dt.date(2026, 10, 2), "۱۴۰۵/۰۹/۱۱", "قطعی", "1405-W34"],
     ]
@@ -357,7 +357,71 @@ def test_D2_two_digit_years_are_asked() -> None:
     ]
     found = drafted(book(rows), kind="progress")
     assert not {"calendar", "two_digit_year_pivot"} & set(fields(found).get("forecast_finish", {}))
-    assert "forecast_finish" not in fields(found) or any("forecast" in a for a in asked(found))
+    assert any("forecast_finish" in setting for setting in asked(found))
+
+
+def test_D7_days_and_months_that_may_be_swapped_are_asked() -> None:
+    rows = [
+        ["پروژه", "هفته", "پیشرفت واقعی", "پیش‌بینی پایان"],
+        ["هویت هوشمند", "1405-W35", 50, "03/04/2027"],
+        ["سامانه مکان محور", "1405-W35", 60, "05/06/2027"],
+    ]
+    found = drafted(book(rows), kind="progress")
+    assert "forecast_finish" not in fields(found)
+    assert "fields.forecast_finish" in asked(found)
+
+
+def test_D25_a_day_of_preparation_is_no_period() -> None:
+    rows = [
+        ["تاریخ تهیه: ۱۴۰۵/۰۸/۳۰"],
+        ["پروژه", "پیشرفت برنامه‌ای", "پیشرفت واقعی"],
+        ["هویت هوشمند", 40, 30],
+        ["سامانه مکان محور", 50, 44],
+    ]
+    found = drafted(book(rows), kind="progress")
+    assert "period" not in fields(found)
+    assert asked(found) == {"fields.period"}
+
+
+def test_N3_three_digits_behind_a_point_in_every_cell_are_asked() -> None:
+    head = ["استان", "شاخص", "سال", "مقدار"]
+    doubtful = [head, ["تهران", "تلفن همراه", 1402, "1.500"], ["یزد", "تلفن همراه", 1402, "2.750"]]
+    found = drafted(book(doubtful), kind="indicator_value")
+    assert any("decimal_mark" in setting for setting in asked(found))
+    stored = [head, ["تهران", "تلفن همراه", 1402, 1.125], ["یزد", "تلفن همراه", 1402, 2.75]]
+    assert asked(drafted(book(stored), kind="indicator_value")) == set()
+
+
+def test_N2_a_decimal_comma_is_declared_when_it_alone_reads_all(tmp_path: Path) -> None:
+    rows = [
+        ["استان", "شاخص", "سال", "مقدار"],
+        ["تهران", "تلفن همراه", 1402, "1,5"],
+        ["یزد", "تلفن همراه", 1402, "2,75"],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "value") == [
+        ("1.5000000000",),
+        ("2.7500000000",),
+    ]
+
+
+def test_E4_bare_numbers_of_provinces_are_asked() -> None:
+    rows: list[list[Any]] = [["کد استان", "شاخص", "سال", "مقدار"]]
+    rows += [[code, "تلفن همراه", 1402, 3] for code in ("01", "23", "21")]
+    found = drafted(book(rows), kind="indicator_value")
+    assert "fields.province.code_list" in asked(found)
+    assert "code_list" not in fields(found)["province"]
+
+
+def test_X9_tables_side_by_side_are_asked() -> None:
+    rows = [
+        ["استان", "سال", "تلفن همراه", None, "استان", "سال", "تلفن ثابت"],
+        ["تهران", 1402, 4, None, "تهران", 1402, 3],
+        ["یزد", 1402, 3, None, "گیلان", 1402, 9],
+    ]
+    assert {"fields.province", "fields.period"} <= asked(drafted(book(rows)))
 
 
 def test_a_title_that_says_more_is_no_field() -> None:

@@ -207,14 +207,15 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
                 )
             )
             continue
-        if one.score < CERTAIN:
+        # values alone prove no field: a manager's province of birth is a province too
+        if one.score < CERTAIN or one.title_score < WORDED - 0.05:
             if not _matters(one.field, result.kind):
                 continue
             result.questions.append(
                 Question(
                     f"fields.{name}",
-                    f"is '{drawn.title}' ({drawn.where}) the field {name}? Its title says more "
-                    "than that",
+                    f"is '{drawn.title}' ({drawn.where}) the field {name}? Its title does not say "
+                    "just that",
                 )
             )
             continue
@@ -244,6 +245,17 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
 
 def _ask_unread(table: Table, reader: Reader, synonyms: Synonyms, result: Assigned) -> None:
     """Columns that are named like a field, but whose values its reader refuses."""
+    period = result.fields.get("period")
+    for drawn in result.unmapped:
+        if period is not None and synonyms.score(reader.kind.name, "period", drawn.title) >= WORDED:
+            period.settled.questions.append(
+                Question(
+                    "period.headers",
+                    f"'{drawn.title}' ({drawn.where}) speaks of a period too: does one of the "
+                    "two say it all, or only both together (then ask for one column)?",
+                )
+            )
+            break
     for drawn in list(result.unmapped):
         at = next(n for n, one in enumerate(table.columns) if one is drawn)
         for item in reader.kind.fields:
@@ -264,7 +276,7 @@ def _ask_unread(table: Table, reader: Reader, synonyms: Synonyms, result: Assign
 
 def _matters(item: KindField, kind: Kind) -> bool:
     """Whether a doubtful column is worth a question; others are only listed as not mapped."""
-    return item.required or item.name in kind.compulsory or item.type in _NUMERIC
+    return item.required or item.is_key or item.name in kind.compulsory or item.type in _NUMERIC
 
 
 def _asked(result: Assigned) -> set[str]:

@@ -415,6 +415,50 @@ def test_E4_bare_numbers_of_provinces_are_asked() -> None:
     assert "code_list" not in fields(found)["province"]
 
 
+def test_values_alone_prove_no_field() -> None:
+    rows = [
+        ["استان محل تولد مدیر", "پروژه", "هفته", "پیشرفت واقعی"],
+        ["تهران", "هویت هوشمند", "1405-W35", 40],
+        ["یزد", "سامانه مکان محور", "1405-W35", 30],
+    ]
+    found = drafted(book(rows))
+    assert "province" not in fields(found)
+    assert asked(found) == {"fields.province"}
+
+
+def test_a_year_and_a_month_beside_it_are_asked() -> None:
+    rows = [
+        ["استان", "شاخص", "سال", "ماه", "مقدار"],
+        ["تهران", "تلفن همراه", 1404, "آبان", 3],
+        ["یزد", "تلفن همراه", 1404, "آذر", 4],
+    ]
+    assert "fields.period.headers" in asked(drafted(book(rows), kind="indicator_value"))
+
+
+def test_N10_a_row_of_units_below_the_header_is_the_unit(tmp_path: Path) -> None:
+    rows = [
+        ["دستگاه", "سال", "اعتبار مصوب", "هزینه شده"],
+        [None, None, "میلیون ریال", "میلیون ریال"],
+        ["sim_a01", 1404, 5, 4],
+        ["sim_a02", 1404, 6, 4],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="funding")
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "spent_rial")[0] == ("4000000.00",)
+
+
+def test_years_above_and_indicators_below_in_a_text_table(tmp_path: Path) -> None:
+    data = b"Province,2018,,2019,\n,idi,landline,idi,landline\nTehran,7,1,8,2\nYazd,6,3,5,4\n"
+    found = drafted(data, "x.csv")
+    assert asked(found) == set()
+    records = answered(found, data, tmp_path)
+    assert ("2019-01-01", "idi", "IR-21", "5.0000000000") in cells(
+        records, "period_start", "indicator_code", "province_code", "value"
+    )
+    assert records.accepted.height == 8
+
+
 def test_X9_tables_side_by_side_are_asked() -> None:
     rows = [
         ["استان", "سال", "تلفن همراه", None, "استان", "سال", "تلفن ثابت"],

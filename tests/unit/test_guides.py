@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import click
 import openpyxl
@@ -140,6 +143,42 @@ def test_a_skeleton_is_refused_until_it_is_filled_in(kind: str, tmp_path: Path) 
     text = re.sub("# QUESTION:.*\n", "", path.read_text(encoding="utf-8"))
     path.write_text(text, encoding="utf-8")
     assert not load_registry([tmp_path]).problems
+
+
+def test_an_address_is_asked_and_drafted_with_its_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAYESH_HOME", str(tmp_path / "home"))
+    rows = [{"project": f"P0{n}", "week": "1405-W34", "actual_pct": 30 + n} for n in (1, 2)]
+
+    class Agency(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"total": 2, "rows": rows}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: the test's output is not the place."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Agency) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/progress"
+        made = run(f"payesh source draft '{url}?week=1405-W34' --agency mict --json")
+        server.shutdown()
+    assert made.exit_code == 0, made.output
+    found = json.loads(made.output)
+    assert found["content"]["connector"] == {
+        "type": "http_json",
+        "url": url,
+        "params": {"week": "1405-W34"},
+        "records_at": "/rows",
+    }
+    assert [q["setting"] for q in found["questions"]] == ["owner"]
+    assert found["reading"]["accepted"] == 2
 
 
 def test_a_secret_in_an_address_is_never_drafted() -> None:

@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 Language = Literal["fa", "en"]
-Kind = Literal["failure", "recovery"]
+Kind = Literal["failure", "recovery", "reminder", "settled"]
+"""A failure ends with a recovery, a reminder of what is owed ends when it is settled."""
+_ENDS: Final = ("recovery", "settled")
 
 _TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 _SECONDS: Final = 10
@@ -169,7 +171,7 @@ def send(notice: Notice, home: Path, channels: Channels) -> Outcome:
     if errors and not sent:
         # Told to nobody: the next failure of the same kind must try again.
         with _memory(home) as memory:
-            if notice.kind == "failure":
+            if notice.kind not in _ENDS:
                 memory["open"].pop(notice.key, None)
             if memory["sent"]:
                 memory["sent"].pop()
@@ -207,6 +209,35 @@ def _from_callback(kind: Kind, context: Mapping[str, Any]) -> None:
     if kind == "recovery" and not is_open(settings.home, notice.key):
         return
     outcome = send(notice, settings.home, Channels.from_env())
+    _log.info("notice %s: %s", notice.key, outcome)
+
+
+def notify_deadline(task: str, until: str, context: Mapping[str, Any]) -> None:
+    """Airflow's deadline callback: the operator hears that `task` is not done by `until`.
+
+    `context` is the short one of deadline alerts: the run as plain data. A run that ends
+    successfully before its deadline is never told of.
+    """
+    run = context.get("dag_run") or {}
+    dag_id, run_id = str(run.get("dag_id", "")), str(run.get("dag_run_id", ""))
+    channels = Channels.from_env()
+    state = str(run.get("state") or "still running")
+    notice = Notice(
+        kind="reminder",
+        key=f"{dag_id}.deadline",
+        subject=dag_id,
+        fault=Fault(
+            "release-late",
+            f"{task} was due by {until} Tehran time and is not done; the run is {state}",
+            f"{dag_id} {run_id}",
+            "see the run's log and the runbook release-late; readers keep the last release",
+        ),
+        email=channels.operator or "",
+        dag=dag_id,
+        run=run_id,
+        link=_link(dag_id, run_id, "release"),
+    )
+    outcome = send(notice, Settings.from_env().home, channels)
     _log.info("notice %s: %s", notice.key, outcome)
 
 
@@ -273,7 +304,7 @@ def _admit(
     for key in [k for k, v in opened.items() if now - v["at"] > _KEPT]:
         del opened[key]
     memory["sent"] = [moment for moment in memory["sent"] if now - moment < _HOUR]
-    if notice.kind == "recovery":
+    if notice.kind in _ENDS:
         if opened.pop(notice.key, None) is None:
             return "no-failure", 0
     else:
@@ -342,7 +373,12 @@ def _deliveries(
 
 
 def _mail(notice: Notice, text: str, smtp_url: str, recipients: list[str]) -> EmailMessage:
-    words = {"failure": "failed / خطا", "recovery": "recovered / رفع شد"}
+    words = {
+        "failure": "failed / خطا",
+        "recovery": "recovered / رفع شد",
+        "reminder": "reminder / یادآوری",
+        "settled": "settled / برطرف شد",
+    }
     sender = parse_qs(urlsplit(smtp_url).query).get("from", ["payesh@localhost"])[0]
     mail = EmailMessage()
     mail["From"] = sender

@@ -14,10 +14,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from infra.airflow.notifier import notify_failure, notify_recovery
+from infra.airflow.notifier import notify_deadline, notify_failure, notify_recovery
 
 if TYPE_CHECKING:
     from airflow.sdk import CronTriggerTimetable
+    from airflow.sdk.definitions.deadline import DeadlineAlert
 
     from ingestion.spec.registry import LoadedSpec
 
@@ -28,6 +29,17 @@ MINUTES: Final = 120
 """... spread over two hours, each always at its own minute."""
 WAREHOUSE_CRON: Final = "30 3 * * *"
 """After the last source, so that the release stands well before 05:00."""
+RELEASE_DUE: Final = "05:00"
+RELEASE_WITHIN: Final = timedelta(minutes=90)
+"""From the warehouse's start to the moment when readers expect the release."""
+EARLY_SHARE: Final = 0.9
+"""The declared minimum: so much of the reports owed for the closed week is worth an early release.
+Airflow counts partitions of one asset, not how many of many assets have a partition, so the share
+is asked of the database."""
+EARLY_CRON: Final = "*/30 7-21 * * *"
+"""By day, out of the way of the night."""
+REMINDERS_CRON: Final = "0 10 * * *"
+"""When people are at their desks."""
 BULLETIN_CRON: Final = "0 6 * * TUE"
 """A week closes on Friday night and is owed within 48 hours: Tuesday's release is the first whole
 one, and the next session of the Cabinet is on Wednesday."""
@@ -49,6 +61,7 @@ LOAD_TIMEOUT: Final = timedelta(minutes=30)
 GATE_TIMEOUT: Final = timedelta(minutes=20)
 BUILD_TIMEOUT: Final = timedelta(minutes=90)
 RELEASE_TIMEOUT: Final = timedelta(minutes=20)
+NOTICE_TIMEOUT: Final = timedelta(minutes=15)
 CHORE_TIMEOUT: Final = timedelta(hours=2)
 
 
@@ -85,6 +98,7 @@ def warehouse_dag() -> dict[str, Any]:
         "catchup": False,
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=4),
+        "deadline": _release_deadline(),
         "tags": ["tier:1", "warehouse"],
         "owner_links": {HOUSE_OWNER: f"mailto:{operator_email()}"},
         "params": _week_param(),
@@ -111,6 +125,28 @@ def bulletin_dag() -> dict[str, Any]:
         "Weekly: the standing release as one Persian page",
         _BULLETIN_DOC,
         BULLETIN_CRON,
+    )
+
+
+def reminders_dag() -> dict[str, Any]:
+    """Return the arguments of the DAG that reminds owners of what they owe."""
+    return _house_dag(
+        "reminders",
+        "Reminders of late reports and ageing quarantine",
+        "Daily: remind owners of what they owe; nothing waits",
+        _REMINDERS_DOC,
+        REMINDERS_CRON,
+    )
+
+
+def early_dag() -> dict[str, Any]:
+    """Return the arguments of the DAG that starts the warehouse before the night."""
+    return _house_dag(
+        "early",
+        "Early start of the warehouse",
+        "By day: start the warehouse once enough of the closed week has arrived",
+        _EARLY_DOC,
+        EARLY_CRON,
     )
 
 
@@ -192,6 +228,21 @@ def source_doc(loaded: LoadedSpec) -> str:
         " `source-fetch-failed` and `source-load-failed`.",
     ]
     return "\n".join(about)
+
+
+def _release_deadline() -> DeadlineAlert:
+    from airflow.sdk.definitions.callback import SyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    # In the executor, not in a triggerer: the house runs none.
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
+        interval=RELEASE_WITHIN,
+        callback=SyncCallback(
+            notify_deadline, kwargs={"task": "the release", "until": RELEASE_DUE}
+        ),
+        name="release-by-five",
+    )
 
 
 def _house_dag(name: str, title: str, about: str, doc: str, cron: str) -> dict[str, Any]:
@@ -283,4 +334,23 @@ The page is made from that release only, so it can be made again at any time, by
 `payesh bulletin --release N`. Each figure carries the command that opens it.
 
 **When it fails:** runbook `bulletin-failed`.
+"""
+
+_REMINDERS_DOC: Final = """# Reminders
+
+- **late_reports**: each source with weeks past their term, grace included, as the standing release
+  has them.
+- **ageing_quarantine**: each source with findings older than `PAYESH_QUARANTINE_DAYS` (7).
+
+The owner is told once a week per source at the most, and once more when it is settled.
+
+**When it fails:** nobody has been told twice; runbook `reminders`.
+"""
+
+_EARLY_DOC: Final = f"""# Early start
+
+Every half hour by day: is at least {EARLY_SHARE:.0%} of the reports owed for the closed week here,
+and less than that released? Then `warehouse` starts, once. It rests six hours after any build.
+
+**When it fails:** nothing is lost, the night builds as always; runbook `database-down`.
 """

@@ -196,6 +196,39 @@ def bulletin() -> dict[str, Any]:
         return {"release_no": written.release_no, "path": str(written.path)}
 
 
+def late_reports() -> dict[str, int]:
+    """Remind owners of reports past their term; returns how many owe, were told, have settled."""
+    from infra.airflow.notifier import Channels
+    from infra.airflow.reminders import remind_of_reports
+
+    with _told("late_reports"):
+        told = remind_of_reports(Settings.from_env(), Channels.from_env())
+        progress.say("late_reports", str(told))
+        return told.as_dict()
+
+
+def ageing_quarantine() -> dict[str, int]:
+    """Remind owners of findings that still stand; returns how many owe, were told, have settled."""
+    from infra.airflow.notifier import Channels
+    from infra.airflow.reminders import remind_of_quarantine
+
+    with _told("ageing_quarantine"):
+        told = remind_of_quarantine(Settings.from_env(), Channels.from_env())
+        progress.say("ageing_quarantine", str(told))
+        return told.as_dict()
+
+
+def is_early_enough() -> bool:
+    """True once a week: when the declared share of owed reports is loaded and not yet released."""
+    from infra.airflow.early import standing
+    from infra.airflow.policy import EARLY_SHARE
+
+    with _told("early"):
+        found = standing(Settings.from_env())
+        progress.say("early", f"{found}, wanted {EARLY_SHARE:.0%}")
+        return found.is_enough(EARLY_SHARE)
+
+
 def run_id(context: Mapping[str, Any]) -> str:
     """Return the night's id when `payesh nightly` runs the task, else Airflow's own run id."""
     dag_run = context["dag_run"]

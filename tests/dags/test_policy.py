@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import time
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from airflow.sdk import BaseSensorOperator
 
-from infra.airflow import policy
+from infra.airflow import notifier, policy
 from infra.settings import PROJECT_ROOT
 from tests.dags.conftest import Parsed, parse, write_source
 
@@ -26,6 +28,8 @@ def test_each_source_has_its_dag_and_nothing_fails_to_import(dag_bag: Parsed) ->
         "warehouse",
         "upkeep",
         "bulletin",
+        "reminders",
+        "early",
     } <= set(dag_bag.dags)
 
 
@@ -93,14 +97,39 @@ def test_Q1_timetables_are_in_tehran_time_and_before_the_release_is_due(dag_bag:
     for dag in dag_bag.dags.values():
         assert str(dag.timetable.timezone) == "Asia/Tehran" or "Asia/Tehran" in repr(dag.timetable)
         is_nightly = dag.dag_id == "warehouse" or dag.dag_id.startswith("ingest__")
-        # what is weekly keeps out of the night
-        assert (60 <= _minutes(dag.timetable.expression) < 5 * 60) == is_nightly, dag.dag_id
+        # whatever else there is keeps out of the night
+        minute = dag.timetable.expression.replace("*/30", "0").replace("7-21", "7")
+        assert (60 <= _minutes(minute) < 5 * 60) == is_nightly, dag.dag_id
     last_source = max(
         _minutes(dag.timetable.expression)
         for name, dag in dag_bag.dags.items()
         if name.startswith("ingest__")
     )
     assert last_source < _minutes(dag_bag.dags["warehouse"].timetable.expression)
+
+
+def test_the_release_is_due_at_five_in_tehran(dag_bag: Parsed) -> None:
+    warehouse = dag_bag.dags["warehouse"]
+    (alert,) = warehouse.deadline
+    begins = timedelta(minutes=_minutes(warehouse.timetable.expression))
+    hour, minute = (int(part) for part in policy.RELEASE_DUE.split(":"))
+    assert begins + alert.interval == timedelta(hours=hour, minutes=minute)
+    assert alert.callback.path == "infra.airflow.notifier.notify_deadline"
+    inspect.signature(notifier.notify_deadline).bind(**alert.callback.kwargs, context={})
+
+
+def test_the_early_start_asks_first_and_only_then_starts_the_warehouse(dag_bag: Parsed) -> None:
+    early = dag_bag.dags["early"]
+    start = early.get_task("start")
+    assert start.trigger_dag_id == "warehouse"
+    assert not start.wait_for_completion
+    assert early.get_task("enough").downstream_task_ids == {"start"}
+
+
+def test_nothing_waits_for_a_late_report(dag_bag: Parsed) -> None:
+    for dag in dag_bag.dags.values():
+        for task in dag.tasks:
+            assert not isinstance(task, BaseSensorOperator), f"{dag.dag_id}.{task.task_id}"
 
 
 def test_no_chore_of_the_upkeep_keeps_back_another(dag_bag: Parsed) -> None:

@@ -52,7 +52,7 @@ NATIONS = {
     1405: WorldParams(dt.date(2026, 11, 14)),
     # the year ends in the second week, and the week of Nowruz lies in two years (trap D13)
     7: WorldParams(dt.date(2026, 3, 7), seed=7, weeks=9, agencies=9, provinces=2),
-    11: WorldParams(dt.date(2025, 3, 15), seed=11, weeks=31, agencies=4, provinces=6),
+    11: WorldParams(dt.date(2025, 3, 15), seed=11, weeks=31, agencies=6, provinces=6),
 }
 SEEDS = [int(seed) for seed in os.environ.get("PAYESH_TRUTH_SEEDS", "1405").split(",")]
 DEAD = "sim_a04"

@@ -1,0 +1,20 @@
+{{ inherited_line(
+    'l.agency_code, l.week_start', 'c.mart_column',
+    ref('lineage_agency_scorecard_component') ~ " as l
+    inner join (
+        values
+        ('performance_index', 'performance'), ('performance_coverage', 'performance'),
+        ('reporting_quality_index', 'reporting_quality'),
+        ('reporting_quality_coverage', 'reporting_quality'),
+        ('quadrant', 'performance'), ('quadrant', 'reporting_quality'),
+        ('trend', 'performance'), ('is_rank_eligible', 'performance'), ('rank', 'performance')
+    ) as c (mart_column, of_index) on l.index_name = c.of_index", role='l.component'
+) }}
+where l.mart_column = 'contribution'
+
+union all
+
+{{ reference_line('a.agency_code, w.week_start', [
+    ('is_rank_eligible', 'standing', 'reference:agency')
+], 'a.agency_code', ref('agency') ~ ' as a
+    cross join ' ~ ref('dim_week') ~ ' as w') }}

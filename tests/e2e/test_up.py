@@ -74,7 +74,9 @@ def test_up_is_reachable_restarts_what_dies_and_down_leaves_nothing(
         # what is new waits for its next night
         assert known["warehouse"]["next_dagrun_run_after"] is not None
         runs = requests.get(f"{report.url}/api/v2/dags/~/dagRuns", headers=login, timeout=10)
-        assert runs.json()["total_entries"] == 0
+        # `early` looks every half hour by day whether enough has come; all else waits for its time
+        started = {run["dag_id"] for run in runs.json()["dag_runs"]}
+        assert started <= {"early"}
 
         before = _children(settings)
         supervisor = State.read(settings)

@@ -155,7 +155,7 @@ def test_packages_come_from_where_pip_is_told(
     listing.write_text(
         "#!/bin/sh\ncat <<'END'\n"
         "global.index-url='https://global.example/simple'\n"
-        "install.index-url='https://install.example/simple'\n"
+        "install.index-url='https://install.example/wheels'\n"
         ":env:.timeout='180'\n"
         "global.extra-index-url='https://a.example https://b.example'\n"
         "global.cert='/etc/own.pem'\n"
@@ -164,9 +164,9 @@ def test_packages_come_from_where_pip_is_told(
     )
     listing.chmod(0o755)
     configuration = setup._pip_configuration([str(listing)])
-    assert configuration["index-url"] == "https://install.example/simple"
+    assert configuration["index-url"] == "https://install.example/wheels"
     environment = setup._uv_environment(configuration)
-    assert environment["UV_DEFAULT_INDEX"] == "https://install.example/simple"
+    assert environment["UV_DEFAULT_INDEX"] == "https://install.example/wheels"
     assert environment["UV_INDEX"] == "https://a.example https://b.example"
     assert environment["SSL_CERT_FILE"] == "/etc/own.pem"
     assert environment["UV_HTTP_TIMEOUT"] == "180"

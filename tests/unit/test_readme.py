@@ -54,7 +54,7 @@ def test_each_link_leads_somewhere() -> None:
 def test_each_mart_is_a_model() -> None:
     table = README.split("| mart | one row |")[1].split("\n\n")[0]
     marts = re.findall(r"^\| `(\w+)` \|", table, re.M)
-    assert len(marts) == 6
+    assert len(marts) >= 15
     for mart in marts:
         assert (ROOT / f"dbt_project/models/marts/{mart}.sql").exists(), mart
 

@@ -7,7 +7,6 @@ command; one that is large or that the readers refuse is reported, never guessed
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.trace import CellReader, Reading
@@ -59,17 +58,18 @@ def _open(data: bytes, name: str) -> Any:
         return f"{len(data) / 1e6:.0f} MB are not read again for a look"
     if detect(data, name, Limits()) == "json":
         text, _ = decode(data, name)
-        return {"json": _document(text)}
+        return {"json": _document(text, name)}
     return read(data, name)
 
 
-def _document(text: str) -> Any:
-    # numbers in the digits of the document: 0.30 is not 0.3
+def _document(text: str, name: str) -> Any:
+    from ingestion.errors import ReadError
+    from ingestion.readers.json_rows import load_document
+
     try:
-        return json.loads(text, parse_float=str, parse_int=str)
-    except ValueError:
-        lines = [line for line in text.splitlines() if line.strip()]
-        return [json.loads(line, parse_float=str, parse_int=str) for line in lines]
+        return load_document(text, name)
+    except ReadError:
+        return [load_document(line, name) for line in text.splitlines() if line.strip()]
 
 
 def _at(content: Any, locator: str) -> str | None:
@@ -79,16 +79,12 @@ def _at(content: Any, locator: str) -> str | None:
 
 
 def _pointed(document: Any, pointer: str) -> str | None:
-    from ingestion.readers.json_rows import tokens
+    from ingestion.readers.json_rows import leaf_text, tokens
 
     found = document
     for token in tokens(pointer):
         found = found[int(token)] if isinstance(found, list) else found[token]
-    if found is None:
-        return None
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    return leaf_text(found)
 
 
 def _cell(grids: list[Grid], locator: str) -> str | None:

@@ -263,9 +263,9 @@ def _objects(
 ) -> pl.DataFrame:
     if lines is not None:
         # line by line, so that the error names the line
-        records: list[Any] = [_loads(line, f"{name}:{number + 1}") for number, line in lines]
+        records: list[Any] = [load_document(line, f"{name}:{number + 1}") for number, line in lines]
     else:
-        document = _loads(text, name)
+        document = load_document(text, name)
         found = document
         for token in tokens(records_at):
             if isinstance(found, dict) and token in found:
@@ -324,7 +324,7 @@ def _leaves(
         if isinstance(value, dict):
             _leaves(value, f"{name}.", index, leaves, at)
             continue
-        text = _text(value)
+        text = leaf_text(value)
         column = leaves.setdefault(name, [])
         if len(column) > index:
             raise ReadError(
@@ -337,7 +337,8 @@ def _leaves(
         column.append(text)
 
 
-def _text(value: Any) -> str | None:
+def leaf_text(value: Any) -> str | None:
+    """The raw text of a value of `load_document`, as a record's lineage keeps it."""
     if value is None:
         return None
     if isinstance(value, bool):
@@ -368,7 +369,9 @@ def _what(value: Any) -> str:
     )
 
 
-def _loads(text: str, at: str) -> Any:
+def load_document(text: str, at: str) -> Any:
+    """A JSON document whose numbers keep their digits; ReadError `bad-json` names the fault."""
+
     def refuse(constant: str) -> Any:
         raise ValueError(f"'{constant}' is no JSON")
 

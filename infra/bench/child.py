@@ -48,13 +48,14 @@ def _cpu() -> float:
 
 
 def _peak_mb() -> float:
-    """The largest memory that this process or any child of it has held."""
-    kilobytes = [
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
-    ]
-    for child in psutil.Process().children(recursive=True):
-        status = Path(f"/proc/{child.pid}/status")
+    """The largest memory that this process or any child of it has held.
+
+    Of itself by the high-water mark of its own memory: ru_maxrss of a process counts what its
+    parent held at the moment it was started.
+    """
+    kilobytes = [resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]
+    for pid in (os.getpid(), *(c.pid for c in psutil.Process().children(recursive=True))):
+        status = Path(f"/proc/{pid}/status")
         lines = status.read_text().splitlines() if status.exists() else []
         kilobytes += [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
     return max(kilobytes) / 1024

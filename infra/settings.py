@@ -1,7 +1,8 @@
 """Where everything is: one frozen object read once from the environment.
 
 In: `PAYESH_HOME`, `PAYESH_DATABASE_URL`, `PAYESH_SNAPSHOTS`, `PAYESH_SOURCES`,
-    `PAYESH_SANDBOX` (`off` in production), `PAYESH_NOW` (simulated clock, sandbox only).
+    `PAYESH_SANDBOX` (`off` in production, `small` or `full` for the size of the simulated nation),
+    `PAYESH_NOW` (simulated clock, sandbox only).
 Out: `Settings`, and `quiet_environment()`: the variables that keep child processes from
     reporting usage or looking for newer versions.
 See it: `payesh doctor`
@@ -24,6 +25,10 @@ TEHRAN = ZoneInfo("Asia/Tehran")
 """Weeks open on Saturday 00:00 here; everything is stored in UTC (trap D22)."""
 
 _POSTGRES_SCHEMES = ("postgresql", "postgres")
+_OFF = ("off", "0", "no", "false")
+_ON = ("on", "1", "yes", "true")
+_NATIONS = ("small", "full")
+_DEFAULT_NATION = "small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Settings:
     """The installation's paths and switches. Immutable: pass it, never re-read the environment.
 
     `database_url` is None when the embedded server is used; `clock` is None when the real
-    clock is used. Paths are absolute.
+    clock is used. `nation` is the size of the simulated nation ('small' or 'full') that a first
+    start makes. Paths are absolute.
     """
 
     project_root: Path
@@ -42,6 +48,7 @@ class Settings:
     reference_dir: Path
     sandbox: bool
     clock: datetime | None
+    nation: str = _DEFAULT_NATION
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -49,7 +56,7 @@ class Settings:
         env = os.environ if env is None else env
         root = PROJECT_ROOT
         home = _absolute(_value(env, "PAYESH_HOME") or str(root / ".payesh"))
-        sandbox = (_value(env, "PAYESH_SANDBOX") or "on").lower() not in ("off", "0", "no", "false")
+        sandbox, nation = _sandbox(_value(env, "PAYESH_SANDBOX"))
         return cls(
             project_root=root,
             home=home,
@@ -59,6 +66,7 @@ class Settings:
             reference_dir=root / "dbt_project" / "seeds" / "reference",
             sandbox=sandbox,
             clock=_clock(_value(env, "PAYESH_NOW"), sandbox),
+            nation=nation,
         )
 
     def now(self) -> datetime:
@@ -86,7 +94,7 @@ class Settings:
             "PAYESH_SOURCES": os.pathsep.join(
                 str(folder) for folder in self.source_folders if folder not in built_in
             ),
-            "PAYESH_SANDBOX": "on" if self.sandbox else "off",
+            "PAYESH_SANDBOX": self.nation if self.sandbox else "off",
         }
         if self.database_url is not None:
             env["PAYESH_DATABASE_URL"] = self.database_url
@@ -167,6 +175,22 @@ def _source_folders(
     if sandbox and simulated.is_dir():
         folders.append(simulated)
     return tuple(dict.fromkeys(folders))
+
+
+def _sandbox(text: str | None) -> tuple[bool, str]:
+    """Return whether a simulated nation takes part, and its size."""
+    word = (text or "on").lower()
+    if word in _OFF:
+        return False, _DEFAULT_NATION
+    if word in _ON:
+        return True, _DEFAULT_NATION
+    if word in _NATIONS:
+        return True, word
+    raise RefusedError(
+        f"'{text}' is no setting of the sandbox",
+        "environment variable PAYESH_SANDBOX",
+        "one of: off, on, " + ", ".join(_NATIONS),
+    )
 
 
 def _clock(text: str | None, sandbox: bool) -> datetime | None:

@@ -28,16 +28,23 @@ def group() -> None:
 
 
 @group.command()
+@click.option(
+    "--nation",
+    type=click.Choice(["full", "small"]),
+    help="full: 25 agencies, 31 provinces, five years; small: 6, 4, 12 weeks."
+    "  [default: by PAYESH_SANDBOX]",
+)
 @click.option("--seed", type=int, help="Another seed makes another nation.  [default: 1405]")
-@click.option("--weeks", type=int, help="Weeks of backlog, up to 260.  [default: 12]")
-@click.option("--agencies", type=int, help="Agencies with an API, up to 25.  [default: 6]")
-@click.option("--provinces", type=int, help="Provinces with workbooks, up to 31.  [default: 4]")
+@click.option("--weeks", type=int, help="Weeks of backlog, up to 260.")
+@click.option("--agencies", type=int, help="Agencies with an API, up to 25.")
+@click.option("--provinces", type=int, help="Provinces with workbooks, up to 31.")
 @click.option("--opened-on", metavar="WEEK", help="Last week of the backlog: 1405-W35 or a date.")
 @click.option("--fresh", is_flag=True, help="Forget the nation that lives here and make a new one.")
 @json_option
 @click.pass_context
 def start(
     ctx: click.Context,
+    nation: str | None,
     seed: int | None,
     weeks: int | None,
     agencies: int | None,
@@ -53,7 +60,9 @@ def start(
         sandbox.remove(settings)
     asked = {"seed": seed, "weeks": weeks, "agencies": agencies, "provinces": provinces}
     given = {name: value for name, value in asked.items() if value is not None}
-    params = _params(settings, given, opened_on) if given or opened_on else None
+    params = None
+    if nation or given or opened_on:
+        params = _params(settings, nation or settings.nation, given, opened_on)
     _tell(ctx, sandbox.start(settings, params))
 
 
@@ -169,7 +178,9 @@ def truth(ctx: click.Context, mart: str | None, week: str | None, planned: bool)
         )
 
 
-def _params(settings: Settings, given: dict[str, int], opened_on: str | None) -> WorldParams:
+def _params(
+    settings: Settings, nation: str, given: dict[str, int], opened_on: str | None
+) -> WorldParams:
     from infra.sandbox import WorldParams
     from infra.sandbox.calendar import last_closed_week
     from infra.sandbox.reference import load_reference
@@ -177,7 +188,7 @@ def _params(settings: Settings, given: dict[str, int], opened_on: str | None) ->
     opened = last_closed_week(settings.now())
     if opened_on is not None:
         opened = _week(load_reference(settings.reference_dir).calendar.parse_week, opened_on)
-    return WorldParams(opened_on=opened, **given)
+    return WorldParams.of(nation, opened, **given)
 
 
 def _week(parse: Any, text: str) -> dt.date:

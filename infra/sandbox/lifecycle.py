@@ -228,7 +228,7 @@ def _found_nation(settings: Settings, paths: Paths, params: WorldParams | None) 
             "unset it, or use another PAYESH_HOME for the sandbox",
         )
     if params is None:
-        params = WorldParams(opened_on=last_closed_week(settings.now()))
+        params = WorldParams.of(settings.nation, last_closed_week(settings.now()))
     state = State(params=params, port=_free_port(()), token=_token(paths, params))
     world = _world(settings, state)
     # Keys of nobody's house: they guard nothing but the way in which a key travels.

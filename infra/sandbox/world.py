@@ -19,6 +19,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from random import Random
+from typing import Final
 
 from infra.errors import RefusedError
 from infra.sandbox.calendar import WEEK, week_start
@@ -37,6 +38,12 @@ _MONTHLY = ("sim_i01", "sim_i02", "sim_i04", "sim_i06")
 _DIGITAL_ECONOMY = ("sim_i_dig", "sim_i_gdp")
 _FULL = 10_000
 
+NATIONS: Final = {
+    "full": {"weeks": MAX_WEEKS, "agencies": MAX_AGENCIES, "provinces": MAX_PROVINCES},
+    "small": {"weeks": 12, "agencies": 6, "provinces": 4},
+}
+"""The sizes that have a name: the whole nation with five years, and one for quick looks."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorldParams:
@@ -44,9 +51,18 @@ class WorldParams:
 
     opened_on: dt.date
     seed: int = 1405
-    weeks: int = 12
-    agencies: int = 6
-    provinces: int = 4
+    weeks: int = MAX_WEEKS
+    agencies: int = MAX_AGENCIES
+    provinces: int = MAX_PROVINCES
+
+    @classmethod
+    def of(cls, nation: str, opened_on: dt.date, **other: int) -> WorldParams:
+        """Return a nation by the name of its size, with `other` sizes or another seed."""
+        if nation not in NATIONS:
+            raise RefusedError(
+                f"the sandbox has no nation '{nation}'", "--nation", "one of: " + ", ".join(NATIONS)
+            )
+        return cls(opened_on, **{**NATIONS[nation], **other})
 
     def __post_init__(self) -> None:
         limits = (

@@ -49,7 +49,7 @@ Marts = dict[str, list[dict[str, Any]]]
 pytestmark = pytest.mark.timeout(900)
 
 NATIONS = {
-    1405: WorldParams(dt.date(2026, 11, 14)),
+    1405: WorldParams.of("small", dt.date(2026, 11, 14)),
     # the year ends in the second week, and the week of Nowruz lies in two years (trap D13)
     7: WorldParams(dt.date(2026, 3, 7), seed=7, weeks=9, agencies=9, provinces=2),
     11: WorldParams(dt.date(2025, 3, 15), seed=11, weeks=31, agencies=6, provinces=6),

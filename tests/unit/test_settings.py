@@ -98,6 +98,19 @@ def test_no_simulated_clock_outside_the_sandbox(off: str) -> None:
         Settings.from_env({"PAYESH_NOW": "2026-11-21T02:00:00Z", "PAYESH_SANDBOX": off})
 
 
+@pytest.mark.parametrize(("text", "nation"), [("small", "small"), ("FULL", "full")])
+def test_the_size_of_the_nation_is_a_setting(text: str, nation: str) -> None:
+    settings = Settings.from_env({"PAYESH_SANDBOX": text})
+    assert settings.sandbox
+    assert settings.nation == nation
+    assert Settings.from_env(settings.to_env()) == settings
+
+
+def test_an_unknown_nation_is_refused() -> None:
+    with pytest.raises(RefusedError, match="huge"):
+        Settings.from_env({"PAYESH_SANDBOX": "huge"})
+
+
 def test_child_processes_see_the_same_settings(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "home" / "sandbox" / "sources").mkdir(parents=True)

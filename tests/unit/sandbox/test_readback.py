@@ -29,7 +29,7 @@ from ingestion.spec.registry import load_spec
 
 OPENED_ON = dt.date(2026, 11, 14)
 REFERENCE_DIR = PROJECT_ROOT / "dbt_project" / "seeds" / "reference"
-WORLD = World(WorldParams(OPENED_ON), load_reference(REFERENCE_DIR))
+WORLD = World(WorldParams.of("small", OPENED_ON), load_reference(REFERENCE_DIR))
 DUTIES = [dataset.source for dataset in duties_of(WORLD)]
 
 # where a kind keeps what the record is about, and the day on which it happened

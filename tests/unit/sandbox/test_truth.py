@@ -209,7 +209,7 @@ def test_K11_missing_weeks_and_placeholders_stay_visible(reference: Reference) -
 # ---------------------------------------------------------------------- nights
 @pytest.fixture(scope="module")
 def world(reference: Reference) -> World:
-    return World(WorldParams(OPENED_ON), reference)
+    return World(WorldParams.of("small", OPENED_ON), reference)
 
 
 def _night(week: dt.date, absent: frozenset[str] = frozenset()) -> Night:

@@ -31,7 +31,7 @@ REFERENCE_DIR = PROJECT_ROOT / "dbt_project" / "seeds" / "reference"
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World(WorldParams(OPENED_ON), load_reference(REFERENCE_DIR))
+    return World(WorldParams.of("small", OPENED_ON), load_reference(REFERENCE_DIR))
 
 
 def _fingerprint(world: World) -> str:
@@ -48,7 +48,7 @@ def test_same_seed_same_nation_in_another_process(world: World) -> None:
         "from infra.sandbox.world import World, WorldParams\n"
         f"reference = load_reference(Path({str(REFERENCE_DIR)!r}))\n"
         f"opened_on = dt.date.fromisoformat('{OPENED_ON}')\n"
-        "world = World(WorldParams(opened_on), reference)\n"
+        "world = World(WorldParams.of('small', opened_on), reference)\n"
         "week = opened_on + 3 * WEEK\n"
         "parts = [repr(world.rows(d.source, week)) for d in world.datasets]\n"
         "print(hashlib.sha256(''.join(parts).encode()).hexdigest())\n"
@@ -65,7 +65,7 @@ def test_same_seed_same_nation_in_another_process(world: World) -> None:
 
 
 def test_another_seed_is_another_nation(world: World) -> None:
-    other = World(WorldParams(OPENED_ON, seed=7), world.reference)
+    other = World(WorldParams.of("small", OPENED_ON, seed=7), world.reference)
     assert _fingerprint(other) != _fingerprint(world)
 
 

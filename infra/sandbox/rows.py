@@ -44,6 +44,7 @@ class Row:
     subject: str = ""
     on: dt.date | None = None
     ugly: tuple[Ugly, ...] = ()
+    activity: str = ""
 
     @property
     def key(self) -> tuple[str, dt.date, str, str, str, str, int, str, str]:

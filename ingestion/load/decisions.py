@@ -97,18 +97,28 @@ def decide_load(
     )
 
 
-def of_snapshot(connection: psycopg.Connection, source: str, snapshot_id: int) -> list[Decision]:
-    """The decisions that count for a snapshot: the newest on each cell, and on each guard."""
+def of_snapshot(
+    connection: psycopg.Connection,
+    source: str,
+    snapshot_id: int,
+    until: dt.datetime | None = None,
+) -> list[Decision]:
+    """The decisions that count for a snapshot: the newest on each cell, and on each guard.
+
+    `until` leaves out what was decided later: what a load of that moment went by.
+    """
     with connection.cursor(row_factory=class_row(Decision)) as cursor:
         return cursor.execute(
             f"""
             select distinct on (verdict = 'accept-load', locator, field, reason_code) {_COLUMNS}
             from ops.decision
-            where source = %s and snapshot_id = %s
+            where
+                source = %s and snapshot_id = %s
+                and decided_at <= coalesce(%s, 'infinity'::timestamptz)
             order by
                 verdict = 'accept-load', locator, field, reason_code, decision_id desc
             """,
-            [source, snapshot_id],
+            [source, snapshot_id, until],
         ).fetchall()
 
 

@@ -126,6 +126,15 @@ class Ledger:
             ledger._by_kind.setdefault(kind, []).append(record)
         return ledger
 
+    @classmethod
+    def holding(cls, sources: Iterable[SourceInfo], records: Iterable[Record]) -> Ledger:
+        """Return a ledger of exactly these records, each the latest version of its own."""
+        ledger = cls({info.source: info for info in sources})
+        for number, record in enumerate(records):
+            ledger.latest[(number,)] = record
+            ledger._by_kind.setdefault(record.row.kind, []).append(record)
+        return ledger
+
     def _take(self, delivery: Delivery, order: int) -> None:
         info = self.sources[delivery.source]
         rank = (delivery.received_at, order)

@@ -98,11 +98,11 @@ def _owed(info: SourceInfo, as_of_week: dt.date) -> list[dt.date]:
 
 def _copied_forward(ledger: Ledger) -> dict[tuple[str, str, dt.date], int]:
     """Count the figures told four reports running unchanged while the plan rose (trap K3)."""
-    series: dict[tuple[str, str, str, str], list[Record]] = {}
+    series: dict[tuple[str, str, str, str, str], list[Record]] = {}
     for record in ledger.records("progress"):
         if record.number("actual_pct") is not None:
             row = record.row
-            key = (record.source, row.project, row.agency, row.province)
+            key = (record.source, row.project, row.agency, row.province, row.activity)
             series.setdefault(key, []).append(record)
     found: dict[tuple[str, str, dt.date], int] = {}
     for records in series.values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 
 from ingestion.errors import LayoutError
-from ingestion.layouts.form import extract_form
+from ingestion.layouts.form import check_labels, extract_form
 from ingestion.layouts.names import extract_names, names_found
 from ingestion.layouts.pieces import join, lengthen
 from ingestion.layouts.places import likeness
@@ -138,5 +138,6 @@ def extract(parts: list[Grid] | JsonRows, layout: Layout, spec: SourceSpec) -> R
     elif not layout.is_table:
         pieces = extract_form(parts, layout, spec)
     else:
+        check_labels(parts, layout)
         pieces = extract_sheets(parts, layout, spec)
     return join([lengthen(piece, f"{spec.source}.yml") for piece in pieces])

@@ -56,6 +56,11 @@ def extract_form(grids: list[Grid], layout: Layout, spec: SourceSpec) -> list[Pi
     return [rows.piece(counts)]
 
 
+def check_labels(grids: list[Grid], layout: Layout) -> None:
+    """Refuse (`label-mismatch`) sheets whose cells do not say what the layout expects there."""
+    _check_labels(_Books(grids), select(grids, layout)[0], layout)
+
+
 def _listed(grids: list[Grid], layout: Layout, spec: SourceSpec) -> Piece:
     """A record for each entry of the layout's list and each sheet that it speaks of."""
     kind = KINDS[spec.kind]

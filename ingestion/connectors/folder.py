@@ -91,7 +91,7 @@ def _open(connector: Folder, base: Path, ctx: CollectContext, mask: Mask) -> tup
     user = ctx.secrets(auth.user.ref) if auth.user else ""
     secret = ctx.secrets(auth.secret.ref) if auth.secret else ""
     mask.add([secret])
-    protocol = connector.path.split("://", 1)[0]
+    protocol = connector.path.split("://", 1)[0].lower()
     if secret:
         names = ("key", "secret") if protocol in ("s3", "s3a") else ("username", "password")
         options = {names[0]: user, names[1]: secret}

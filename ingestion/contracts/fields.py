@@ -289,6 +289,8 @@ def _read_day(read: Callable[..., Reading], ask: _Ask) -> FieldReading:
         ask.column.kind,
         calendar=ask.setting.calendar,
         pivot=ask.setting.two_digit_year_pivot,
+        order=ask.setting.date_order,
+        serials=ask.setting.date_serials,
         window=_window(ask),
     )
     reason = _either(absent, found.reason)
@@ -303,6 +305,9 @@ def _read_period(ask: _Ask) -> FieldReading:
         period_kind=ask.setting.period_kind or ask.context.default_period,
         calendar=ask.setting.calendar,
         pivot=ask.setting.two_digit_year_pivot,
+        order=ask.setting.date_order,
+        serials=ask.setting.date_serials,
+        range_year=ask.setting.year_of_range,
         window=_window(ask),
     )
     reason = _either(absent, found.reason)

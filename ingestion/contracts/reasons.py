@@ -177,6 +177,13 @@ _CELLS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         _CORRECT_FA,
     ),
     (
+        "weekday-mismatch",
+        "{field} '{raw}' names another weekday than that of the day",
+        _CORRECT,
+        "نام روز هفته با تاریخ «{raw}» نمی‌خواند",
+        _CORRECT_FA,
+    ),
+    (
         "missing-year",
         "{field} '{raw}' has no year",
         "Write the date with its year, like 1405/08/23.",

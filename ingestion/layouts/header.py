@@ -214,6 +214,7 @@ def _period(text: str, target: Target, column: int, kind: Kind, where: str) -> s
         period_kind=period_kind,
         calendar=wide.calendar if wide else None,
         pivot=wide.two_digit_year_pivot if wide else None,
+        range_year=wide.year_of_range if wide else None,
         window=_ANY_DAY,
     )
     start: dt.date | None = found.start[0]

@@ -4,9 +4,11 @@ In: raw text of a column, the type of its cells, the declared calendar. Out: Gre
 instants in UTC, or period kind and first day; or the reason why a cell stays unread.
 
 Forms (trap D1): 1401/06/31, 1401-6-31, 1401.6.31, 31/06/1401, 14010631, 31 شهریور 1401, ISO 8601
-with or without a time, 14 Nov 2026; digits of any of the three systems. What is never done: adding
-a year that is missing, rolling a day that does not exist to the next one (D8, D9), choosing between
-day and month (D7), taking a two-digit year without a declared pivot (D2), converting a bare serial.
+with or without a time, 14 Nov 2026, 14th November 2026; digits of any of the three systems; the
+name of a weekday before or behind, which must be that day's own. What is never done: adding a
+year that is missing, rolling a day that does not exist to the next one (D8, D9), choosing between
+day and month without a declared order (D7), taking a two-digit year without a declared pivot
+(D2), converting a bare serial that was not declared as one.
 
 Calendar (D3-D5): the declared one; a year that can only belong to the other is refused. Without a
 declaration the year decides, except the 1430s to 1490s, which Jalali and lunar years share. A cell
@@ -35,6 +37,9 @@ from ingestion.spec.kinds import PeriodKind
 from ingestion.table import CellType
 
 Calendar = Literal["jalali", "gregorian"]
+DateOrder = Literal["ymd", "dmy", "mdy"]
+Serials = Literal["1900", "1904"]
+RangeYear = Literal["first", "last"]
 
 FACT_WINDOW: Final = (dt.date(2010, 1, 1), dt.date(2040, 12, 31))
 PLAN_WINDOW: Final = (dt.date(2010, 1, 1), dt.date(2045, 12, 31))
@@ -89,9 +94,43 @@ _MONTHS: Final = pl.DataFrame(
     orient="row",
 )
 
+_WEEKDAYS_FA: Final = (
+    *(("دوشنبه",), ("سهشنبه",), ("چهارشنبه",), ("پنجشنبه",)),
+    *(("جمعه", "آدینه"), ("شنبه",), ("یکشنبه",)),
+)
+_WEEKDAYS_EN: Final = (
+    *(("monday", "mon"), ("tuesday", "tues", "tue"), ("wednesday", "wed")),
+    *(("thursday", "thurs", "thur", "thu"), ("friday", "fri"), ("saturday", "sat")),
+    ("sunday", "sun"),
+)
+# Monday = 1, as polars counts
+_WEEKDAYS: Final[dict[str, int]] = {
+    name: number
+    for names in (_WEEKDAYS_FA, _WEEKDAYS_EN)
+    for number, same in enumerate(names, 1)
+    for name in same
+}
+_WEEKDAY: Final = (
+    r"((?:یک|دو|سه|چهار|پنج)? ?شنبه|جمعه|آدینه|"
+    + "|".join(name for names in _WEEKDAYS_EN for name in names)
+    + ")"
+)
+# a whole day, so that «شنبه آبان ۱۴۰۵» does not become a month
+_WHOLE_DAY: Final = (
+    r"(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:\D.*)?|\d{8}(?: .*)?"
+    r"|\d{1,2}[^\d:]*[^\W\d][^\d:]*\d{2,4}(?: .*)?"
+    r"|[a-z]{3,9}\.? \d{1,2},? \d{4}(?: .*)?)"
+)
+_SERIAL: Final = r"^\d{5}(\.\d+)?$"
+_BASES: Final[dict[Serials, dt.date]] = {
+    "1900": dt.date(1899, 12, 30),
+    "1904": dt.date(1904, 1, 1),
+}
+
 _TIME: Final = (
     r"(?:(?: ?t ?| +)(?P<hour>\d{1,2}):(?P<minute>\d{2})"
     r"(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?"
+    r"(?: ?(?P<half>[ap]m|ق\.ظ\.?|ب\.ظ\.?))?"
     r" ?(?P<zone>z|utc|[+-]\d{2}:?\d{2}|[+-]\d{2})?)?$"
 )
 _NAME: Final = r"(?P<name>[^\W\d_]+(?: ?[^\W\d_]+)*?)"
@@ -100,10 +139,11 @@ _FORMS: Final[dict[str, str]] = {
     "dmy": r"^(?P<d>\d{1,2})(?P<s1>[-/.])(?P<m>\d{1,2})(?P<s2>[-/.])(?P<y>\d{4})" + _TIME,
     "compact": r"^(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})" + _TIME,
     "short": r"^(?P<y>\d{2})(?P<s1>[-/.])(?P<m>\d{1,2})(?P<s2>[-/.])(?P<d>\d{1,2})" + _TIME,
-    "dname": r"^(?P<d>\d{1,2})(?: ?(?:ام|م)[ \-.])?[ \-.]*"
+    "dname": r"^(?P<d>\d{1,2})(?: ?(?:ام|م)[ \-.])?(?: of )?[ \-./]*"
     + _NAME
-    + r"[ \-.,]*(?P<y>\d{4})"
+    + r"[ \-.,/]*(?P<y>\d{4})"
     + _TIME,
+    "dnameshort": r"^(?P<d>\d{1,2})[ \-./]*" + _NAME + r"[ \-.,/]+(?P<y>\d{2})" + _TIME,
     "named": r"^(?P<name>[a-z]{3,9})\.? (?P<d>\d{1,2}),? (?P<y>\d{4})" + _TIME,
 }
 _ANY_MONTH: Final = "(?:" + "|".join(_MONTHS["name"]) + ")(?: ?ماه)?"
@@ -114,6 +154,17 @@ _ZERO: Final = (
     r"^0+$|^0?0:00(:00(\.0+)?)?$|^0000[-/]?00[-/]?00|^1900[-/]0?1[-/]0?0\b|^9999[-/.]|^99999999$"
     r"|^1899-12-3[01]|^1900-01-0[01]"
 )
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """What the source file says of a column of dates."""
+
+    calendar: Calendar | None = None
+    pivot: int | None = None
+    order: DateOrder | None = None
+    serials: Serials | None = None
+    range_year: RangeYear | None = None
 
 
 @dataclass(frozen=True)
@@ -136,17 +187,21 @@ def read_dates(
     *,
     calendar: Calendar | None = None,
     pivot: int | None = None,
+    order: DateOrder | None = None,
+    serials: Serials | None = None,
     window: tuple[dt.date, dt.date] = FACT_WINDOW,
 ) -> Reading:
     """Calendar days as Date; a time of day is dropped after its zone was turned to Tehran's.
 
-    `pivot` makes year-first dates with two-digit years readable: a year up to it belongs to the
-    current century (1400s or 2000s), a larger one to the century before. Reasons: `not-a-date`,
-    `invalid-date`, `missing-year`, `ambiguous-date`, `ambiguous-calendar`, `calendar-mismatch`,
-    `unformatted-serial`, `zero-date`, `outside-window`.
+    `pivot` makes dates with two-digit years readable: a year up to it belongs to the current
+    century (1400s or 2000s), a larger one to the century before. `order` says in which order the
+    three numbers stand; without it Jalali years come first, and Gregorian ones only where no other
+    order gives a day. `serials` reads bare numbers as days of a workbook with that base. Reasons:
+    `not-a-date`, `invalid-date`, `missing-year`, `ambiguous-date`, `ambiguous-calendar`,
+    `calendar-mismatch`, `unformatted-serial`, `zero-date`, `outside-window`, `weekday-mismatch`.
     """
     distinct, row = _distinct(texts, cell_kind)
-    parsed = _parse_days(distinct, calendar, pivot)
+    parsed = _parse_days(distinct, _Declared(calendar, pivot, order, serials))
     local = pl.when(pl.col("zone").is_not_null()).then(
         _utc().dt.convert_time_zone("Asia/Tehran").dt.date()
     )
@@ -161,6 +216,8 @@ def read_instants(
     *,
     calendar: Calendar | None = None,
     pivot: int | None = None,
+    order: DateOrder | None = None,
+    serials: Serials | None = None,
     window: tuple[dt.date, dt.date] = FACT_WINDOW,
 ) -> Reading:
     """Points in time as Datetime(us, UTC); text without a zone is Tehran's clock (trap D22).
@@ -169,7 +226,7 @@ def read_instants(
     September 2022 is refused (`ambiguous-time`); further reasons as in `read_dates`.
     """
     distinct, row = _distinct(texts, cell_kind)
-    parsed = _parse_days(distinct, calendar, pivot)
+    parsed = _parse_days(distinct, _Declared(calendar, pivot, order, serials))
     parsed = parsed.with_columns(_utc().alias("value"))
     parsed = parsed.with_columns(
         pl.when(
@@ -190,15 +247,20 @@ def read_periods(
     period_kind: PeriodKind,
     calendar: Calendar | None = None,
     pivot: int | None = None,
+    order: DateOrder | None = None,
+    serials: Serials | None = None,
+    range_year: RangeYear | None = None,
     window: tuple[dt.date, dt.date] = FACT_WINDOW,
 ) -> Periods:
     """Reporting periods; text may name its own kind: `gregorian_year:2016`, `week:1405-W35`.
 
     week: `1405-W35`, `هفته ۳۵ سال ۱۴۰۵`, or any day of the week; its Saturday is kept (D12).
     jalali_month: `1405/08`, `140508`, `آبان ۱۴۰۵`, or a day in it; `1405.1` is refused, for sheets
-    make it of 1405.10. jalali_year, gregorian_year: four digits. date: a day. Reasons: as in
-    `read_dates`, and `not-a-period`, `iso-week`.
+    make it of 1405.10. jalali_year, gregorian_year: four digits; `2015/16` and `2015-2016` are the
+    year that `range_year` says. date: a day. Reasons: as in `read_dates`, and `not-a-period`,
+    `iso-week`.
     """
+    declared = _Declared(calendar, pivot, order, serials, range_year)
     distinct, row = _distinct(texts, cell_kind)
     prefix = r"^(week|jalali_month|jalali_year|gregorian_year|date):(.*)$"
     distinct = distinct.with_columns(
@@ -209,7 +271,7 @@ def read_periods(
     )
     parts: list[pl.DataFrame] = []
     for (kind,), part in distinct.group_by("kind", maintain_order=True):
-        parts.append(_parse_period(part, str(kind), calendar, pivot))
+        parts.append(_parse_period(part, str(kind), declared))
     empty = {
         "id": pl.UInt32,
         "kind": pl.Utf8,
@@ -225,20 +287,18 @@ def read_periods(
     return Periods(kinds.to_series().gather(row), reading.value, reading.reason, detail)
 
 
-def _parse_period(
-    frame: pl.DataFrame, kind: str, calendar: Calendar | None, pivot: int | None
-) -> pl.DataFrame:
+def _parse_period(frame: pl.DataFrame, kind: str, declared: _Declared) -> pl.DataFrame:
     """Adds value (Date), reason, detail to distinct texts of one period kind."""
     if kind == "week":
-        return _parse_weeks(frame, calendar, pivot)
+        return _parse_weeks(frame, declared)
     if kind == "jalali_month":
-        return _parse_months(frame, calendar, pivot)
+        return _parse_months(frame, declared)
     if kind in ("jalali_year", "gregorian_year"):
-        return _parse_years(frame, kind)
-    return _days_only(frame, calendar, pivot)
+        return _parse_years(frame, kind, declared.range_year)
+    return _days_only(frame, declared)
 
 
-def _parse_weeks(frame: pl.DataFrame, calendar: Calendar | None, pivot: int | None) -> pl.DataFrame:
+def _parse_weeks(frame: pl.DataFrame, declared: _Declared) -> pl.DataFrame:
     clean = pl.col("clean")
     frame = frame.with_columns(
         pl.coalesce(
@@ -265,7 +325,7 @@ def _parse_weeks(frame: pl.DataFrame, calendar: Calendar | None, pivot: int | No
         pl.Series("reason", reasons, dtype=pl.Utf8),
         pl.lit(None, pl.Utf8).alias("detail"),
     )
-    days = _days_only(frame.filter(pl.col("label_year").is_null()), calendar, pivot)
+    days = _days_only(frame.filter(pl.col("label_year").is_null()), declared)
     # Monday = 1 ... Saturday = 6; the week opens on Saturday
     saturday = pl.col("value") - pl.duration(days=(pl.col("value").dt.weekday() + 1) % 7)
     days = days.with_columns(saturday.cast(pl.Date).alias("value"))
@@ -282,9 +342,7 @@ def _labelled_week(year: int, number: int) -> tuple[dt.date | None, str | None]:
         return None, "invalid-date"
 
 
-def _parse_months(
-    frame: pl.DataFrame, calendar: Calendar | None, pivot: int | None
-) -> pl.DataFrame:
+def _parse_months(frame: pl.DataFrame, declared: _Declared) -> pl.DataFrame:
     clean = pl.col("clean")
     year_first = r"^(\d{4}) ?[-/.]? ?(\d{1,2})$"
     month_first = r"^(\d{1,2})[-/.](\d{4})$"
@@ -333,9 +391,8 @@ def _parse_months(
         pl.lit(None, pl.Utf8).alias("detail"),
     ).with_columns(pl.when(pl.col("reason").is_null()).then("value").alias("value"))
     days = _days_only(
-        frame.filter(pl.col("year").is_null()).select("id", "clean", "is_date", "kind"),
-        calendar,
-        pivot,
+        frame.filter(pl.col("year").is_null()).select("id", "clean", "weekday", "is_date", "kind"),
+        declared,
     )
     opening = months_frame().select(pl.col("first")).sort("first")
     days = (
@@ -349,12 +406,14 @@ def _parse_months(
     return pl.concat([labels.select(columns), days.select(columns)])
 
 
-def _parse_years(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
+def _parse_years(frame: pl.DataFrame, kind: str, range_year: RangeYear | None) -> pl.DataFrame:
     year = (
         pl.col("clean")
         .str.extract(r"^(?:سال ?)?(\d{4})(?:\.0)?(?: ?میلادی| ?شمسی| ?هجری شمسی)?$", 1)
         .cast(pl.Int32)
     )
+    if range_year is not None:
+        year = pl.coalesce(year, _year_of_range(range_year))
     says_gregorian = pl.col("clean").str.contains("میلادی")
     says_jalali = pl.col("clean").str.contains("شمسی")
     frame = frame.with_columns(year.alias("year"))
@@ -380,9 +439,22 @@ def _parse_years(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
     )
 
 
-def _days_only(frame: pl.DataFrame, calendar: Calendar | None, pivot: int | None) -> pl.DataFrame:
+def _year_of_range(which: RangeYear) -> pl.Expr:
+    """The first or last year of `2015/16`, `1395-1396`, `۹۶-۱۳۹۵`: two years that follow."""
+    text = pl.col("clean")
+    early, late = r"^(?:سال ?)?(\d{4}) ?[-/] ?(\d{2}|\d{4})$", r"^(?:سال ?)?(\d{2}) ?[-/] ?(\d{4})$"
+    one, other = text.str.extract(early, 1), text.str.extract(early, 2)
+    # in a line from right to left the century may stand with either of them
+    swapped, century = text.str.extract(late, 1), text.str.extract(late, 2)
+    first = pl.coalesce(one, century).cast(pl.Int32)
+    behind = pl.coalesce(other, swapped).cast(pl.Int32)
+    last = pl.when(behind < 100).then((first + 1) // 100 * 100 + behind).otherwise(behind)
+    return pl.when(last == first + 1).then(first if which == "first" else last)
+
+
+def _days_only(frame: pl.DataFrame, declared: _Declared) -> pl.DataFrame:
     """Days as `value`, by the date in Tehran."""
-    parsed = _parse_days(frame, calendar, pivot)
+    parsed = _parse_days(frame, declared)
     local = pl.when(pl.col("zone").is_not_null()).then(
         _utc().dt.convert_time_zone("Asia/Tehran").dt.date()
     )
@@ -392,7 +464,8 @@ def _days_only(frame: pl.DataFrame, calendar: Calendar | None, pivot: int | None
 def _distinct(texts: pl.Series, cell_kind: pl.Series | None) -> tuple[pl.DataFrame, pl.Series]:
     """The distinct (text, stored as date) pairs cleaned, and for each row the pair's position.
 
-    Columns: id (UInt32), text, is_date (Boolean), clean (Utf8). Null text is a pair of its own.
+    Columns: id (UInt32), text, is_date (Boolean), clean (Utf8), weekday (Int8, 1 = Monday, of a
+    name beside the day). Null text is a pair of its own.
     """
     is_date = (
         pl.repeat(False, texts.len(), eager=True)
@@ -411,12 +484,36 @@ def _distinct(texts: pl.Series, cell_kind: pl.Series | None) -> tuple[pl.DataFra
         .str.strip_chars(" ")
         .str.to_lowercase()
     )
-    return distinct.with_columns(clean.alias("clean")), row
+    return _without_weekday(distinct.with_columns(clean.alias("clean"))), row
 
 
-def _parse_days(frame: pl.DataFrame, calendar: Calendar | None, pivot: int | None) -> pl.DataFrame:
+def _without_weekday(distinct: pl.DataFrame) -> pl.DataFrame:
+    """`clean` without the name of a weekday beside a whole day; its number as `weekday`."""
+    clean = pl.col("clean")
+    before = rf"^{_WEEKDAY}[.,]? ?{_WHOLE_DAY}$"
+    behind = rf"^{_WHOLE_DAY}[ (,]+{_WEEKDAY}\)?$"
+    name = pl.coalesce(clean.str.extract(before, 1), clean.str.extract(behind, 2))
+    day = pl.coalesce(clean.str.extract(before, 2), clean.str.extract(behind, 1))
+    number = name.str.replace_all(" ", "").replace_strict(
+        _WEEKDAYS, default=None, return_dtype=pl.Int8
+    )
+    return distinct.with_columns(
+        number.alias("weekday"),
+        pl.coalesce(day, clean)
+        .str.replace(r"(\d)(?:st|nd|rd|th)\b", "$1")
+        .str.strip_chars(" ")
+        .alias("clean"),
+    )
+
+
+def _parse_days(frame: pl.DataFrame, declared: _Declared) -> pl.DataFrame:
     """Adds day (Date), hour, minute, second, micro, zone, reason, detail to distinct texts."""
-    groups = ("y", "m", "d", "s1", "s2", "name", "hour", "minute", "second", "fraction", "zone")
+    groups = (
+        *("y", "m", "d", "s1", "s2", "name"),
+        *("hour", "minute", "second", "fraction", "half", "zone"),
+    )
+    if declared.serials is not None:
+        frame = frame.with_columns(_day_of_serial(declared.serials).alias("clean"))
     matches = [_groups(pl.col("clean"), form, pattern, groups) for form, pattern in _FORMS.items()]
     frame = frame.with_columns(pl.coalesce(matches).alias("match")).unnest("match")
     frame = frame.with_columns(
@@ -425,19 +522,68 @@ def _parse_days(frame: pl.DataFrame, calendar: Calendar | None, pivot: int | Non
         pl.col("fraction").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32).alias("micro"),
         _month_name(pl.col("name")),
     ).join(_MONTHS, on="name", how="left", maintain_order="left")
+    frame = _by_the_clock(frame)
     frame = frame.with_columns(pl.coalesce("m", "named_month").cast(pl.Int32).alias("m"))
-    if pivot is not None:
-        century = pl.when(pl.col("y") <= pivot).then(0).otherwise(-100)
-        base = 2000 if calendar == "gregorian" else 1400
-        is_short = pl.col("form") == "short"
-        frame = frame.with_columns(
-            pl.when(is_short).then(pl.col("y") + base + century).otherwise("y").alias("y"),
-            pl.when(is_short).then(pl.lit("ymd")).otherwise("form").alias("form"),
-        )
-    frame = _month_order(frame)
-    frame = _calendar_of(frame, calendar)
+    if declared.pivot is not None:
+        frame = _whole_years(frame, declared, declared.pivot)
+    frame = _month_order(frame, declared.order)
+    frame = _calendar_of(frame, declared.calendar)
     frame = _days(frame)
     return _why_not(frame)
+
+
+def _day_of_serial(base: Serials) -> pl.Expr:
+    """The text with the day in place of a bare number; before March 1900 nothing is certain."""
+    number = pl.col("clean").str.extract(r"^(\d{5})(?:\.0*)?$", 1).cast(pl.Int32)
+    day = pl.lit(_BASES[base]) + pl.duration(days=number)
+    return pl.coalesce(day.cast(pl.Date).dt.to_string("%Y-%m-%d"), "clean")
+
+
+def _by_the_clock(frame: pl.DataFrame) -> pl.DataFrame:
+    """Hours of a clock of twelve; 13 PM is no hour."""
+    half, hour = pl.col("half"), pl.col("hour")
+    afternoon = half.str.contains("^(?:pm|ب)")
+    whole = pl.when(hour.is_between(1, 12)).then(
+        hour % 12 + pl.when(afternoon).then(12).otherwise(0)
+    )
+    return frame.with_columns(
+        pl.when(half.is_null()).then(hour).otherwise(whole.fill_null(99)).cast(pl.Int32)
+    )
+
+
+def _whole_years(frame: pl.DataFrame, declared: _Declared, pivot: int) -> pl.DataFrame:
+    """Years of two digits with their century, in the declared order of the three numbers.
+
+    Gregorian ones without an order stay open where another order gives another day.
+    """
+    short, named = pl.col("form") == "short", pl.col("form") == "dnameshort"
+    by_name = pl.when(pl.col("named_calendar") == "gregorian").then(2000).otherwise(1400)
+    base = pl.lit(2000 if declared.calendar == "gregorian" else 1400)
+    base = pl.when(named).then(by_name).otherwise(base)
+    first, second, third = pl.col("y"), pl.col("m"), pl.col("d")
+    by_order = {
+        None: (first, second, third),
+        "ymd": (first, second, third),
+        "dmy": (third, second, first),
+        "mdy": (third, first, second),
+    }
+    y, m, d = by_order[declared.order]
+    frame = frame.with_columns(
+        pl.when(short).then(y).otherwise(first).alias("y"),
+        pl.when(short).then(m).otherwise(second).alias("m"),
+        pl.when(short).then(d).otherwise(third).alias("d"),
+    )
+    is_open = pl.lit(False)
+    if declared.order is None and declared.calendar == "gregorian":
+        is_day_first = (third <= 31) & (first <= 31) & ((second <= 12) | (first <= 12))
+        is_open = short & is_day_first & (first != third)
+    year = pl.col("y")
+    century = base + pl.when(year <= pivot).then(0).otherwise(-100)
+    settled = (short & ~is_open) | named
+    return frame.with_columns(
+        pl.when(settled).then(year + century).otherwise(year).alias("y"),
+        pl.when(settled).then(pl.lit("ymd")).otherwise("form").alias("form"),
+    )
 
 
 def _groups(text: pl.Expr, form: str, pattern: str, groups: tuple[str, ...]) -> pl.Expr:
@@ -456,19 +602,21 @@ def _month_name(name: pl.Expr) -> pl.Expr:
     return name.str.replace_all(" ", "").str.replace(r"^(.+)ماه$", "$1")
 
 
-def _month_order(frame: pl.DataFrame) -> pl.DataFrame:
+def _month_order(frame: pl.DataFrame, order: DateOrder | None) -> pl.DataFrame:
     """Day-first Gregorian dates may be month-first; Jalali ones are never (trap D7).
 
     Adds `is_unsure`: both readings are days, and differ. A second number above 12 tells the
-    month-first form apart, and is swapped.
+    month-first form apart, and is swapped. A declared order settles both.
     """
     gregorian = pl.col("y").is_between(1900, 2100) & (pl.col("form") == "dmy")
+    unsure = gregorian & (pl.col("d") <= 12) & (pl.col("m") <= 12) & (pl.col("d") != pl.col("m"))
+    swapped = gregorian & (pl.col("m") > 12)
+    if order is not None:
+        unsure, swapped = pl.lit(False), gregorian & pl.lit(order == "mdy")
     return frame.with_columns(
-        (gregorian & (pl.col("d") <= 12) & (pl.col("m") <= 12) & (pl.col("d") != pl.col("m")))
-        .fill_null(False)
-        .alias("is_unsure"),
-        pl.when(gregorian & (pl.col("m") > 12)).then("d").otherwise("m").alias("m"),
-        pl.when(gregorian & (pl.col("m") > 12)).then("m").otherwise("d").alias("d"),
+        unsure.fill_null(False).alias("is_unsure"),
+        pl.when(swapped).then("d").otherwise("m").alias("m"),
+        pl.when(swapped).then("m").otherwise("d").alias("d"),
     )
 
 
@@ -566,11 +714,11 @@ def _why_not(frame: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("zero-date"))
         .when(form.is_null() & clean.str.contains(_MISSING_YEAR))
         .then(pl.lit("missing-year"))
-        .when(form.is_null() & clean.str.contains(r"^\d{5}(\.\d+)?$"))
+        .when(form.is_null() & clean.str.contains(_SERIAL))
         .then(pl.lit("unformatted-serial"))
         .when(form.is_null() | mixed_marks | unknown_month)
         .then(pl.lit("not-a-date"))
-        .when(form == "short")
+        .when(form.is_in(["short", "dnameshort"]))
         .then(pl.lit("ambiguous-date"))
         .when(pl.col("calendar_fault").is_not_null())
         .then(pl.col("calendar_fault"))
@@ -578,6 +726,8 @@ def _why_not(frame: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("ambiguous-date"))
         .when(pl.col("day").is_null() | bad_time)
         .then(pl.lit("invalid-date"))
+        .when(pl.col("weekday") != pl.col("day").dt.weekday())
+        .then(pl.lit("weekday-mismatch"))
     )
     frame = frame.with_columns(reason.alias("reason"))
     return frame.with_columns(

@@ -152,6 +152,15 @@ class Folder(_Part):
     max_megabytes: float = 256
     auth: Auth = Auth()
 
+    @model_validator(mode="after")
+    def _a_host_is_known_by_its_key(self) -> Folder:
+        if self.path.split("://", 1)[0].lower() in ("sftp", "ssh") and self.host_key is None:
+            raise ValueError(
+                "host_key is missing: give the host's key as 'SHA256:…'; the agency's "
+                "administrator shows it with 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub'"
+            )
+        return self
+
 
 Connector = Annotated[HttpJson | HttpFile | Folder, Field(discriminator="type")]
 
@@ -187,6 +196,12 @@ class FieldMap(_Part):
     calendar: Calendar | None = None
     period_kind: PeriodKind | None = None
     two_digit_year_pivot: int | None = None
+    # the order of the three numbers of a date, where the date itself does not tell
+    date_order: Literal["ymd", "dmy", "mdy"] | None = None
+    # numbers without a date format are days of a workbook that counts from 1900 or 1904
+    date_serials: Literal["1900", "1904"] | None = None
+    # the year that `2015/16` or `1395-96` stands for
+    year_of_range: Literal["first", "last"] | None = None
     # percentages: what the numbers in the column mean
     percent_scale: Literal["percent", "fraction"] | None = None
     # money: what one unit is in rial; other numbers: the unit's name is kept beside the value
@@ -241,7 +256,8 @@ class WideColumn(_Part):
     period stops the file: list it under `ignore`, or give it its own entry.
 
     A period under `set` is written `<period kind>:<text>`, for example `gregorian_year:2016`; for
-    a period in titles say `period_kind`, and `calendar` or `two_digit_year_pivot` where needed.
+    a period in titles say `period_kind`, and `calendar`, `two_digit_year_pivot` or `year_of_range`
+    (of `2015/16` the first or the last year) where needed.
     """
 
     headers: list[str] = []
@@ -252,6 +268,7 @@ class WideColumn(_Part):
     period_kind: PeriodKind | None = None
     calendar: Calendar | None = None
     two_digit_year_pivot: int | None = None
+    year_of_range: Literal["first", "last"] | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> WideColumn:

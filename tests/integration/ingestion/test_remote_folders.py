@@ -18,10 +18,11 @@ import fsspec
 import paramiko
 import pytest
 from moto.server import ThreadedMotoServer
+from pydantic import ValidationError
 
 from ingestion.connectors import Fetched, collect
 from ingestion.errors import FetchError
-from ingestion.spec.model import SourceSpec
+from ingestion.spec.model import Folder, SourceSpec
 from ingestion.spec.registry import LoadedSpec
 
 SECRET = "s3cret-value"
@@ -225,7 +226,7 @@ def sftp(tmp_path: Path) -> Iterator[Sftp]:
 
 def test_S12_files_of_an_sftp_folder_come_whole_and_new_ones_are_seen(sftp: Sftp) -> None:
     weekly = sftp.folder / "weekly"
-    assert refused({"path": sftp.url}).code == "folder-missing"
+    assert refused({"path": sftp.url, "host_key": sftp.fingerprint}).code == "folder-missing"
     weekly.mkdir()
     assert visit({"path": sftp.url, "host_key": sftp.fingerprint}) == []
     (weekly / "گزارش.csv").write_text("هفته;پروژه", encoding="utf-8")
@@ -233,11 +234,22 @@ def test_S12_files_of_an_sftp_folder_come_whole_and_new_ones_are_seen(sftp: Sftp
     found = visit({"path": sftp.url, "pattern": "*.csv", "host_key": sftp.fingerprint})
     assert names(found) == {"گزارش.csv": "هفته;پروژه".encode()}
     (weekly / "b.csv").write_bytes(os.urandom(300_000))
-    assert set(names(visit({"path": sftp.url}))) == {"گزارش.csv", "b.csv"}
-    assert visit({"path": sftp.url, "stable_seconds": 3600}) == []
+    assert set(names(visit({"path": sftp.url, "host_key": sftp.fingerprint}))) == {
+        "گزارش.csv",
+        "b.csv",
+    }
+    assert visit({"path": sftp.url, "host_key": sftp.fingerprint, "stable_seconds": 3600}) == []
 
 
 def test_P12_a_host_with_another_key_never_sees_the_password(sftp: Sftp) -> None:
     error = refused({"path": sftp.url, "host_key": "SHA256:" + "A" * 43})
     assert (error.code, sftp.tried) == ("host-key-differs", [])
     assert sftp.fingerprint in error.message
+
+
+@pytest.mark.parametrize(
+    "path", ["sftp://files.example/weekly", "SFTP://files.example/", "ssh://h/x"]
+)
+def test_P12_a_folder_on_sftp_without_the_hosts_key_is_refused(path: str) -> None:
+    with pytest.raises(ValidationError, match="host_key is missing"):
+        Folder(type="folder", path=path)

@@ -13,6 +13,9 @@ from ingestion.normalise.calendar import MONTHS_FA, to_jalali, week_label, week_
 from ingestion.normalise.dates import (
     PLAN_WINDOW,
     Calendar,
+    DateOrder,
+    RangeYear,
+    Serials,
     read_dates,
     read_instants,
     read_periods,
@@ -33,9 +36,13 @@ def one(
     *,
     kind: CellType = CellType.TEXT,
     pivot: int | None = None,
+    order: DateOrder | None = None,
+    serials: Serials | None = None,
 ) -> dt.date | str | None:
     kinds = pl.Series([int(kind)], dtype=pl.UInt8)
-    reading = read_dates(pl.Series([text]), kinds, calendar=calendar, pivot=pivot)
+    reading = read_dates(
+        pl.Series([text]), kinds, calendar=calendar, pivot=pivot, order=order, serials=serials
+    )
     assert (reading.value[0] is None) or (reading.reason[0] is None)
     return reading.value[0] if reading.reason[0] is None else reading.reason[0]
 
@@ -92,6 +99,114 @@ def test_D2_a_declared_pivot_places_the_century() -> None:
     assert one("01/06/31", pivot=40) == DAY
     assert one("99/12/30", pivot=40) == dt.date(2021, 3, 20)
     assert one("22-09-22", "gregorian", pivot=40) == DAY
+
+
+SATURDAY = dt.date(2026, 11, 14)  # 1405/08/23
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["شنبه ۲۳ آبان ۱۴۰۵", "شنبه، 1405/08/23", "شنبه ۲۳ آبان‌ماه ۱۴۰۵", "۲۳ آبان ۱۴۰۵ (شنبه)",
+     "Saturday, 14 November 2026", "Sat. 14 Nov 2026", "Saturday, November 14, 2026",
+     "14 November 2026, Saturday", "saturday 14th of November 2026", "Sat 2026-11-14 10:30"],
+)  # fmt: skip
+def test_D1_a_weekday_beside_the_day_is_no_part_of_it(text: str) -> None:
+    assert one(text, None) == SATURDAY
+
+
+@pytest.mark.parametrize(
+    "name", ["یک‌شنبه", "دو شنبه", "سه شنبه", "چهارشنبه", "پنج‌شنبه", "جمعه", "Sunday"]
+)
+def test_D7_a_weekday_that_is_not_the_days_own_refuses_it(name: str) -> None:
+    assert one(f"{name} ۲۳ آبان ۱۴۰۵", None) == "weekday-mismatch"
+
+
+def test_D1_every_weekday_has_its_day() -> None:
+    names = ["شنبه", "یکشنبه", "دوشنبه", "سه‌شنبه", "چهارشنبه", "پنجشنبه", "جمعه"]
+    english = ["Saturday", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]
+    for number, pair in enumerate(zip(names, english, strict=True)):
+        day = SATURDAY + dt.timedelta(days=number)
+        for name in (*pair, pair[1][:3]):
+            assert one(f"{name} {day.isoformat()}", None) == day
+
+
+@pytest.mark.parametrize("text", ["شنبه", "شنبه آبان ۱۴۰۵", "شنبه ۲۳", "Saturday November 2026"])
+def test_D1_a_weekday_does_not_make_a_day_of_less(text: str) -> None:
+    assert not isinstance(one(text, None), dt.date)
+    assert isinstance(period(text, "jalali_month")[1], str)
+
+
+@pytest.mark.parametrize("text", ["1st March 2021", "March 1st, 2021", "1 of March 2021"])
+def test_D1_ordinals(text: str) -> None:
+    assert one(text, None) == dt.date(2021, 3, 1)
+
+
+def test_D2_a_named_month_with_a_year_of_two_digits_needs_a_pivot() -> None:
+    assert one("31-Mar-21", "gregorian") == "ambiguous-date"
+    assert one("31-Mar-21", "gregorian", pivot=40) == dt.date(2021, 3, 31)
+    assert one("۳۱ شهریور ۰۱", "jalali", pivot=40) == DAY
+    assert one("31 شهریور 14:30", "jalali", pivot=40) == "not-a-date"
+
+
+def test_D2_D7_two_digits_thrice_are_read_in_a_declared_order_only() -> None:
+    assert one("12/03/21", "gregorian", pivot=40) == "ambiguous-date"
+    assert one("12/03/21", "gregorian", pivot=40, order="dmy") == dt.date(2021, 3, 12)
+    assert one("12/03/21", "gregorian", pivot=40, order="mdy") == dt.date(2021, 12, 3)
+    assert one("21/03/12", "gregorian", pivot=40, order="ymd") == dt.date(2021, 3, 12)
+    assert one("31/06/01", "jalali", pivot=40, order="dmy") == DAY
+    assert one("12/03/21", "gregorian", order="dmy") == "ambiguous-date", "the century is open"
+
+
+def test_D7_a_declared_order_settles_day_and_month() -> None:
+    assert one("03/04/2026", "gregorian") == "ambiguous-date"
+    assert one("03/04/2026", "gregorian", order="dmy") == dt.date(2026, 4, 3)
+    assert one("03/04/2026", "gregorian", order="mdy") == dt.date(2026, 3, 4)
+    assert one("11/14/2026", "gregorian", order="dmy") == "invalid-date"
+    assert one("14/11/2026", "gregorian", order="mdy") == "invalid-date"
+
+
+def test_D6_serials_are_days_only_where_they_are_declared() -> None:
+    assert one("44286", "gregorian") == "unformatted-serial"
+    assert one("44286", "gregorian", serials="1900") == dt.date(2021, 3, 31)
+    assert one("44286.0", "gregorian", kind=CellType.NUMBER, serials="1900") == dt.date(2021, 3, 31)
+    assert one("42824", "gregorian", serials="1904") == dt.date(2021, 3, 31)
+    assert one("14010631", "jalali", serials="1900") == DAY
+    assert one("99999", "gregorian", serials="1900") == "outside-window"
+
+
+def test_D22_clocks_of_twelve_hours() -> None:
+    read = read_instants(
+        pl.Series(["11/14/2026 2:30:00 PM", "2026-11-14 12:05 am", "2026-11-14 13:00 pm"])
+    )
+    assert [v and v.isoformat() for v in read.value] == [
+        "2026-11-14T11:00:00+00:00",
+        "2026-11-13T20:35:00+00:00",
+        None,
+    ]
+    assert read.reason[2] == "invalid-date"
+
+
+@pytest.mark.parametrize(
+    ("text", "which", "expected"),
+    [("2015/16", "first", 2015), ("2015-2016", "last", 2016), ("1999/00", "last", 2000),
+     ("2015/17", "first", None), ("2015/16", None, None)],
+)  # fmt: skip
+def test_D26_a_range_of_two_years_is_the_declared_one(
+    text: str, which: RangeYear | None, expected: int | None
+) -> None:
+    found = read_periods(
+        pl.Series([text]),
+        period_kind="gregorian_year",
+        range_year=which,
+        window=(dt.date(1990, 1, 1), dt.date(2040, 1, 1)),
+    )
+    assert found.start[0] == (expected and dt.date(expected, 1, 1))
+
+
+@pytest.mark.parametrize("text", ["1395-96", "سال ۱۳۹۵-۱۳۹۶", "۹۶-۱۳۹۵"])
+def test_D26_jalali_ranges(text: str) -> None:
+    found = read_periods(pl.Series([text]), period_kind="jalali_year", range_year="first")
+    assert found.start[0] == dt.date(2016, 3, 20)
 
 
 def test_D3_the_year_decides_only_without_a_declaration() -> None:

@@ -45,6 +45,7 @@ _REMEDIES: Final = {
     "too-many-cells": _TOO_LARGE,
     "html-without-table": "The link may lead to a login page: check it in a browser.",
 }
+_NUL: Final = "\x00"
 _LAST_WORDS_SECONDS: Final = 5
 _RESEND: Final = "Open it in a spreadsheet program, save it anew as .xlsx and send it again."
 
@@ -65,7 +66,7 @@ def read_workbook(
         raise ReadError("no-sheets", "The workbook has no sheet with cells.", _RESEND, name)
     for grid in grids:
         grid.is_delimited = kind == "html"
-        fault = damage(_sample(grid))
+        fault = damage(_sample(grid, name))
         if fault is not None:
             raise ReadError("mojibake", fault, _RESEND, f"{name}: {grid.name}")
     return grids
@@ -77,11 +78,19 @@ def _page(data: bytes, name: str) -> bytes:
     return text.encode()
 
 
-def _sample(grid: Grid) -> str:
+def _sample(grid: Grid, name: str) -> str:
     texts: list[str] = []
     size = 0
     for row in grid.rows[:2000]:
         for value in row:
+            if type(value) is str and _NUL in value:
+                raise ReadError(
+                    "mojibake",
+                    "The texts of the workbook come with a NUL between their letters: its code "
+                    "page is not the one that it names.",
+                    _RESEND,
+                    f"{name}: {grid.name}",
+                )
             if type(value) is str and not value.isascii():
                 texts.append(value)
                 size += len(value)

@@ -1,7 +1,8 @@
 """The parts of an OpenDocument sheet that calamine drops (traps N4, N13, X2, X4, X5).
 
 In: the bytes of an .ods file. Out: for a sheet its error values, formulas without a value, merged
-ranges, hidden rows and columns, and the cells that are percentages. The content is parsed only when
+ranges, hidden rows and columns, the cells that are percentages, and texts with raised digits (marks
+of footnotes). The content is parsed only when
 a search of the raw bytes has found a trace of these.
 """
 
@@ -9,11 +10,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Set
 from typing import Any
 
 from lxml import etree
 
-from ingestion.untrusted.common import Refused
+from ingestion.untrusted.common import Refused, raised
 
 _CONTENT = "content.xml"
 _MARKERS = (
@@ -22,10 +24,20 @@ _MARKERS = (
     b"formula=",
     b"visibility=",
     b"-spanned=",
+    b"text-position=",
 )
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
 _EXTENSION = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}"
+# cells without any of these are blank, whatever they stand for
+_TELLING = frozenset(
+    {
+        *(f"{_OFFICE}value-type", f"{_TABLE}formula", f"{_EXTENSION}value-type"),
+        *(f"{_TABLE}number-rows-spanned", f"{_TABLE}number-columns-spanned"),
+    }
+)
 # a cell or row that stands for very many is formatting, not data
 _MOST_REPEATS = 10_000
 
@@ -60,11 +72,15 @@ class Ods:
         return False
 
     def _scan(self, file: Any) -> None:
-        sheet = _Sheet()
+        upper: set[str] = set()
+        sheet = _Sheet(upper)
         events = etree.iterparse(
             file,
             events=("start", "end"),
-            tag=(f"{_TABLE}table", f"{_TABLE}table-row", f"{_TABLE}table-column"),
+            tag=(
+                *(f"{_TABLE}table", f"{_TABLE}table-row", f"{_TABLE}table-column"),
+                f"{_STYLE}style",
+            ),
             resolve_entities=False,
             no_network=True,
             huge_tree=False,
@@ -72,9 +88,12 @@ class Ods:
         for event, node in events:
             if node.tag == f"{_TABLE}table":
                 if event == "start":
-                    sheet = _Sheet()
+                    sheet = _Sheet(upper)
                 else:
                     self._found[node.get(f"{_TABLE}name", "")] = sheet.details()
+            elif node.tag == f"{_STYLE}style":
+                if event == "end" and _is_raised(node):
+                    upper.add(node.get(f"{_STYLE}name", ""))
             elif event == "end":
                 if node.tag == f"{_TABLE}table-row":
                     sheet.add_row(node)
@@ -86,7 +105,10 @@ class Ods:
 class _Sheet:
     """The details of one sheet while its rows pass by."""
 
-    def __init__(self) -> None:
+    def __init__(self, upper: set[str]) -> None:
+        # the styles of letters above the line
+        self._upper = upper
+        self._texts: dict[tuple[int, int], str] = {}
         self._row = self._column = 0
         self._formats: dict[tuple[int, int], str] = {}
         self._errors: dict[tuple[int, int], str] = {}
@@ -102,6 +124,7 @@ class _Sheet:
             "errors": self._errors,
             "unvalued": self._unvalued,
             "external": self._external,
+            "texts": self._texts,
             "merges": self._merges,
             "hidden_rows": self._hidden_rows,
             "hidden_columns": self._hidden_columns,
@@ -124,8 +147,9 @@ class _Sheet:
             if not isinstance(cell.tag, str):
                 continue
             across = _number(cell, "number-columns-repeated")
-            for c in range(column, column + min(across, _MOST_REPEATS)):
-                self._add_cell(cell, rows, c)
+            if not _TELLING.isdisjoint(cell.keys()):
+                for c in range(column, column + min(across, _MOST_REPEATS)):
+                    self._add_cell(cell, rows, c)
             column += across
         self._row += repeats
 
@@ -133,7 +157,10 @@ class _Sheet:
         kind = cell.get(f"{_OFFICE}value-type")
         formula = cell.get(f"{_TABLE}formula")
         down, right = _number(cell, "number-rows-spanned"), _number(cell, "number-columns-spanned")
+        text = self._with_raised(cell) if self._upper and kind == "string" else None
         for row in rows:
+            if text is not None:
+                self._texts[row, column] = text
             if kind == "percentage":
                 self._formats[row, column] = "0%"
             if cell.get(f"{_EXTENSION}value-type") == "error":
@@ -144,6 +171,38 @@ class _Sheet:
                 self._external[row, column] = formula
             if down > 1 or right > 1:
                 self._merges.append((row, column, row + down - 1, column + right - 1))
+
+    def _with_raised(self, cell: Any) -> str | None:
+        """The text of a cell, if some of its digits stand above the line."""
+        plain = "\n".join(_written(part, frozenset()) for part in cell.iterchildren(f"{_TEXT}p"))
+        shown = "\n".join(_written(part, self._upper) for part in cell.iterchildren(f"{_TEXT}p"))
+        return None if shown == plain else shown
+
+
+def _is_raised(style: Any) -> bool:
+    for node in style.iterchildren(f"{_STYLE}text-properties"):
+        position = (node.get(f"{_STYLE}text-position") or "").split(" ")[0]
+        is_height = position.endswith("%") and not position.startswith(("-", "0%"))
+        if position == "super" or is_height:
+            return True
+    return False
+
+
+def _written(node: Any, upper: Set[str]) -> str:
+    """The letters of a paragraph, those in a raised style as such."""
+    if node.tag == f"{_TEXT}s":
+        return " " * int(node.get(f"{_TEXT}c") or 1)
+    if node.tag == f"{_TEXT}tab":
+        return "\t"
+    if node.tag == f"{_TEXT}line-break":
+        return "\n"
+    parts = [node.text or ""]
+    for part in node:
+        if isinstance(part.tag, str):
+            parts.append(_written(part, upper))
+        parts.append(part.tail or "")
+    text = "".join(parts)
+    return raised(text) if node.get(f"{_TEXT}style-name") in upper else text
 
 
 def _number(node: Any, name: str) -> int:

@@ -83,13 +83,14 @@ def _read(data: bytes, header: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
     if header["format"] == "html":
         yield from read_html(data, int(header["max_cells"]))
         return
+    # first: it tells apart why an old workbook cannot be opened
+    details = _DETAILS[header["format"]](data)
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
     except python_calamine.PasswordError:
         raise Refused("password-protected", "The workbook is protected by a password.") from None
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise Refused("damaged-file", f"The workbook cannot be opened: {error}.") from None
-    details = _DETAILS[header["format"]](data)
     budget = int(header["max_cells"])
     for meta in book.sheets_metadata:
         if meta.typ is not python_calamine.SheetTypeEnum.WorkSheet:

@@ -252,6 +252,74 @@ def test_N4_N13_X2_X4_X5_open_document_sheets() -> None:
     assert grid.merges == [Merge(3, 0, 4, 0)]
 
 
+DATA = Path(__file__).parent / "data"
+
+
+def test_N12_marks_of_footnotes_in_old_workbooks_are_no_digits() -> None:
+    # made with xlwt: rich texts before and behind texts that run over several records
+    (grid,) = grids((DATA / "footnotes.xls").read_bytes())
+    assert [row[:2] for row in grid.rows[1:4]] == [["تهران", "12¹"], ["البرز²", 13], ["قم", "121"]]
+    assert grid.rows[12][:2] == ["یزد", "۱۲³"]
+    assert grid.rows[11][3] == "متن 11 " * 60
+
+
+def test_N12_marks_of_footnotes_in_open_document_sheets_are_no_digits() -> None:
+    style = (
+        '<style:style style:name="{}" style:family="text" '
+        'xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0">'
+        '<style:text-properties style:text-position="{}"/></style:style>'
+    )
+    styles = [("up", "super 58%"), ("high", "33% 58%"), ("low", "sub 58%"), ("none", "0% 100%")]
+
+    def cell(content: str) -> str:
+        return (
+            '<table:table-cell office:value-type="string"><text:p>' + content + "</text:p>"
+            "</table:table-cell>"
+        )
+
+    def mark(name: str) -> str:
+        return f'12<text:span text:style-name="{name}">1</text:span>'
+
+    content = "".join(style.format(*one) for one in styles)
+    content += '<table:table table:name="ب"><table:table-row>'
+    content += "".join(cell(mark(name)) for name, _ in styles) + cell("121")
+    content += "</table:table-row></table:table>"
+    (grid,) = grids(ods(content))
+    assert grid.rows == [["12¹", "12¹", "121", "121", "121"]]
+
+
+def test_X8_cells_that_stand_for_a_million_blanks_cost_nothing() -> None:
+    wide = '<table:table-cell table:number-columns-repeated="16384" table:style-name="x"/>'
+    content = (
+        '<table:table table:name="ب"><table:table-row><table:table-cell '
+        'office:value-type="percentage" office:value="0.5"><text:p>50%</text:p></table:table-cell>'
+        f'</table:table-row><table:table-row table:number-rows-repeated="1048575">{wide}'
+        "</table:table-row></table:table>"
+    )
+    found = read(ods(content), "f", Limits(cpu_seconds=5, wall_seconds=10))
+    assert isinstance(found, list)
+    (grid,) = found
+    assert grid.rows[0][0] == 0.5
+
+
+def test_S11_old_workbooks_that_are_older_or_locked_say_so() -> None:
+    data = (DATA / "old_excel.xls").read_bytes()
+    older = data.replace(b"\x09\x08\x10\x00\x00\x06", b"\x09\x08\x10\x00\x00\x05")
+    locked = data.replace(b"\x42\x00\x02\x00", b"\x2f\x00\x02\x00", 1)
+    for broken, code in ((older, "unsupported-format"), (locked, "password-protected")):
+        assert broken != data
+        with pytest.raises(ReadError) as found:
+            grids(broken)
+        assert found.value.code == code
+
+
+def test_T10_texts_with_a_nul_between_their_letters_are_refused() -> None:
+    text = "N\x00o\x00r\x00"
+    with pytest.raises(ReadError) as found:
+        workbook._sample(Grid("ب", [["a", text]]), "f.xls")
+    assert found.value.code == "mojibake"
+
+
 def test_html_spans_are_merges_and_only_innermost_tables_count() -> None:
     page = (
         "<table><tr><td><table><tr><th colspan=2>پیشرفت</th></tr>"

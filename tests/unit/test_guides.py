@@ -55,7 +55,7 @@ def test_each_command_parses(
 
 
 def test_there_is_something_to_check() -> None:
-    assert {name for name, _ in ALL} == {"first-source.md", "operator.md", "analyst.md"}
+    assert {name for name, _ in ALL} >= {"first-source.md", "operator.md", "analyst.md"}
     assert len(ALL) >= 20
 
 

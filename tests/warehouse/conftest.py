@@ -7,11 +7,14 @@ Run them: `pytest tests/warehouse`
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,17 +26,20 @@ from psycopg.rows import dict_row
 
 from infra.postgres import admin_url
 from infra.settings import PROJECT_ROOT, Settings, quiet_environment
+from infra.warehouse.build import Build, finish_build, run_dbt, start_build
+from ingestion.spec.kinds import KINDS
 
 Row = dict[str, Any]
 
 KEYS = {
-    "progress": ("project_code", "agency_code", "province_code", "activity"),
-    "indicator_value": ("indicator_code", "province_code", "agency_code"),
-    "target": ("indicator_code", "project_code", "province_code", "revision"),
+    name: tuple(one.column for one in kind.key_fields if one.type != "period")
+    for name, kind in KINDS.items()
 }
 """Key columns beside the period, in the order of the record key."""
 
-REQUIRED = {"progress": ("planned_pct", "actual_pct"), "indicator_value": (), "target": ("target",)}
+REQUIRED = {
+    name: tuple(kind.field(one).column for one in kind.compulsory) for name, kind in KINDS.items()
+}
 
 WEEK = dt.date(2026, 11, 14)
 """1405-W35, the last week of most tests."""
@@ -162,6 +168,8 @@ class Warehouse:
             row.setdefault(name, 0 if name == "revision" else "")
         if kind == "progress" and not row["agency_code"]:
             row["agency_code"] = source.split("__")[0]
+        if isinstance(row.get("decisions"), list):
+            row["decisions"] = json.dumps(row["decisions"])
         key = "|".join(
             [f"{row['period_kind']}:{row['period_start']}", *(str(row[n]) for n in KEYS[kind])]
         )
@@ -292,6 +300,86 @@ class Warehouse:
     def mart(self, name: str) -> list[Row]:
         """Return a mart whole, in the order of all its columns."""
         return self.rows(f"select * from build.{name} as m order by m.*::text")
+
+
+@dataclass
+class Runner:
+    """The warehouse's own runner over a copy of the dbt project, whose reference data may change.
+
+    What is rebuilt is thereby decided as in a real night.
+    """
+
+    warehouse: Warehouse
+    settings: Settings
+
+    def night(self, as_of_week: dt.date, full: bool = False) -> Build:
+        build = start_build(self.settings, as_of_week, full_refresh=full)
+        run_dbt(self.settings, build)
+        return finish_build(self.settings, build)
+
+    def broken_night(self, as_of_week: dt.date, select: str) -> Build:
+        """A night that ends half-way: its loads are taken in again by the next one."""
+        build = start_build(self.settings, as_of_week)
+        run_dbt(self.settings, build, select=select)
+        return build
+
+    def edit(self, seed: str, change: Callable[[list[dict[str, str]]], None]) -> None:
+        """Rewrite a reference table: `change` gets its rows as text and alters them in place."""
+        path = self.settings.reference_dir / f"{seed}.csv"
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            names = list(reader.fieldnames or ())
+        change(rows)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+@pytest.fixture
+def runner(database: Settings, dbt_target: Path, dbt_project: Path) -> Iterator[Runner]:
+    """A runner with reference data of its own, over an empty database of this test's own."""
+    home = Path(tempfile.mkdtemp(prefix="payesh-warehouse-"))
+    name = f"nights_{secrets.token_hex(6)}"
+    maintenance = admin_url(database, "postgres")
+    seeds = dbt_project / "seeds"
+    shutil.rmtree(seeds)
+    shutil.copytree(PROJECT_ROOT / "dbt_project" / "seeds", seeds)
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"create database {name} template payesh_template".encode())
+    url = admin_url(database, name)
+    (home / "dbt").mkdir()
+    # the parsed project is kept from one test to the next
+    (home / "dbt" / "target").symlink_to(dbt_project.parent / "target")
+    try:
+        yield Runner(
+            Warehouse(url, dbt_target),
+            replace(
+                database,
+                project_root=dbt_project.parent,
+                home=home,
+                database_url=url,
+                reference_dir=seeds / "reference",
+            ),
+        )
+    finally:
+        with psycopg.connect(maintenance, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)".encode())
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the dbt project, and beside it an empty folder `target`."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "target").mkdir()
+    shutil.copytree(
+        PROJECT_ROOT / "dbt_project",
+        folder / "dbt_project",
+        ignore=shutil.ignore_patterns("target", "logs"),
+    )
+    return folder / "dbt_project"
 
 
 @pytest.fixture(scope="session")

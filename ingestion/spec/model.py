@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ingestion import hooks
 from ingestion.spec.kinds import KINDS, KindName, PeriodKind
 
 Calendar = Literal["jalali", "gregorian"]
@@ -402,10 +403,19 @@ class Layout(_Part):
     total_words: list[str] = []
     note_words: list[str] = []
     unit_words: list[str] = []
+    # a function of ingestion/hooks over the raw texts, for what no setting can say
+    hook: str | None = None
     # leave hidden rows, columns and sheets in (with a finding) or out
     hidden: Literal["include", "exclude"] = "include"
     # facts before this day are taken for misread years and refused; 2010 where none is given
     earliest: dt.date | None = None
+
+    @field_validator("hook")
+    @classmethod
+    def _hook_exists(cls, hook: str | None) -> str | None:
+        if hook is not None and hook not in hooks.names():
+            raise ValueError(f"there is no hook '{hook}'; there are: {', '.join(hooks.names())}")
+        return hook
 
     @model_validator(mode="after")
     def _one_form(self) -> Layout:

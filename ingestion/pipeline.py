@@ -24,6 +24,7 @@ import psycopg
 from ingestion.connectors import Asked, Fetched, collect
 from ingestion.contracts import CellDecision, judge, slices, with_decisions
 from ingestion.errors import IngestError, SnapshotError
+from ingestion.hooks import with_hook
 from ingestion.layouts import extract, extract_best, layout_at
 from ingestion.load import (
     LoadError,
@@ -369,7 +370,7 @@ def _batches(receipt: Receipt, terms: Terms, ctx: Context) -> Iterator[Records]:
     if sum(one.valid_from <= received_on for one in terms.spec.layouts) > 1:
         raise NotInBatches  # which layout is the file's own, only the whole tells
     for rows in stream_json(parts, _records_at(terms.spec), Limits()):
-        raw = extract(rows, layout, terms.spec)
+        raw = with_hook(extract(rows, layout, terms.spec), layout.hook)
         yield judge(raw, layout, terms.spec, ctx.code_lists, receipt.received_at)
 
 
@@ -427,6 +428,7 @@ def _cells_of(
     """The layout that the parts have, and their raw cells with what people decided about them."""
     tables = read_parts(parts, limits or Limits(), _records_at(spec), spec.text)
     layout, raw = extract_best(tables, spec, received_at.astimezone(TEHRAN).date())
+    raw = with_hook(raw, layout.hook)
     return layout, with_decisions(raw, decided) if decided else raw
 
 

@@ -54,12 +54,13 @@ def _decided(column: Column, row: int, decision: CellDecision) -> Column:
         is_blank = decision.text is None
         kind = _put(kind, row, int(CellType.BLANK if is_blank else CellType.TEXT))
     formats = column.number_format
+    in_file, _ = column.decided.get(row, (column.text[row], ""))
     return replace(
         column,
         text=_put(column.text, row, decision.text),
         kind=kind,
         number_format=None if formats is None else _put(formats, row, None),
-        decided={**column.decided, row: (column.text[row], note)},
+        decided={**column.decided, row: (in_file, note)},
     )
 
 

@@ -163,6 +163,11 @@ _HOUSE: Final[tuple[tuple[str, str, str], ...]] = (
         "A reference file contradicts itself.",
         "Mend the line that the message names.",
     ),
+    (
+        "hook-broke",
+        "A hook that a layout names fails, or gives back what it must not.",
+        "Mend the hook and its test; the file is kept and loaded then.",
+    ),
     ("bad-date", "A day outside the official leap-year table.", "Check the year."),
     (
         "reader-not-started",

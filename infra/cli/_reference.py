@@ -6,10 +6,8 @@ descriptions. Out: Markdown by page name, so that no reference can fall behind.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -22,7 +20,7 @@ from ingestion.contracts.failures import FAILURES
 from ingestion.contracts.reasons import REASONS
 from ingestion.spec import model as source_model
 from ingestion.spec.kinds import KINDS
-from ingestion.spec.wording import field_words, kind_words
+from ingestion.spec.wording import field_words, kind_words, settings_words
 
 ROOT: Final = Path(__file__).parents[2]
 MODELS: Final = ROOT / "dbt_project" / "models"
@@ -61,12 +59,12 @@ def source_file() -> str:
         about = inspect.getdoc(model) if model.__dict__.get("__doc__") else None
         if about:
             lines += [_paragraphs(about), ""]
-        lines += ["| setting | value | without it | |", "|---|---|---|---|"]
-        notes = _notes(model)
+        lines += ["| setting | meaning | value | without it |", "|---|---|---|---|"]
+        notes = settings_words().get(model.__name__, {})
         for name, field in model.model_fields.items():
             value = _shown(_annotation(model, name))
             default = "**required**" if field.is_required() else f"`{_default(field.default)}`"
-            lines.append(f"| `{name}` | {value} | {default} | {_cell(notes.get(name, ''))} |")
+            lines.append(f"| `{name}` | {_cell(notes.get(name, ''))} | {value} | {default} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -128,25 +126,6 @@ def _default(value: Any) -> str:
     if value is None or value in ("", [], {}):
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _notes(model: type[BaseModel]) -> dict[str, str]:
-    """The comment lines above each field in the model's own source."""
-    source = textwrap.dedent(inspect.getsource(model))
-    rows = source.splitlines()
-    found: dict[str, str] = {}
-    body = ast.parse(source).body[0]
-    if not isinstance(body, ast.ClassDef):
-        return found
-    for node in body.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            words: list[str] = []
-            at = node.lineno - 2
-            while at >= 0 and rows[at].strip().startswith("#"):
-                words.insert(0, rows[at].strip().lstrip("# "))
-                at -= 1
-            found[node.target.id] = " ".join(words)
-    return found
 
 
 # --------------------------------------------------------------------------------- kinds, errors

@@ -14,6 +14,7 @@ import jsonschema
 import openpyxl
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from infra.cli._exchange import reference_codes
 from ingestion.draft.synonyms import load_synonyms
@@ -23,9 +24,10 @@ from ingestion.exchange.odcs import kind_contract, source_contract, to_yaml
 from ingestion.normalise.codelists import load_code_lists
 from ingestion.normalise.text import key
 from ingestion.pipeline import examine
+from ingestion.spec import model
 from ingestion.spec.kinds import KINDS
-from ingestion.spec.registry import load_registry, load_spec
-from ingestion.spec.wording import field_words, kind_words
+from ingestion.spec.registry import json_schema, load_registry, load_spec
+from ingestion.spec.wording import field_words, kind_words, settings_words
 from ingestion.table import Records
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +46,22 @@ def test_every_kind_and_field_has_its_words(kind: str) -> None:
     assert kind_words(kind).title_fa
     titles = [field_words(kind, field.name).title_fa for field in KINDS[kind].fields]
     assert len({key(title) for title in titles}) == len(titles)
+
+
+def test_every_setting_of_a_source_file_has_its_sentence_and_no_other_has() -> None:
+    found: dict[str, set[str]] = {}
+    for name, part in vars(model).items():
+        if isinstance(part, type) and issubclass(part, BaseModel) and part.model_fields:
+            found[name] = set(part.model_fields)
+    assert {name: set(words) for name, words in settings_words().items()} == found
+
+
+def test_editors_show_the_sentence_of_each_setting() -> None:
+    schema = json_schema()
+    assert schema["properties"]["tier"]["description"] == settings_words()["SourceSpec"]["tier"]
+    hook = schema["$defs"]["Layout"]["properties"]["hook"]
+    assert hook["description"] == settings_words()["Layout"]["hook"]
+    jsonschema.Draft202012Validator.check_schema(schema)
 
 
 # ------------------------------------------------------------------------------ contracts

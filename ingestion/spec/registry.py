@@ -32,6 +32,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ingestion.errors import SpecError
 from ingestion.spec.kinds import KINDS
 from ingestion.spec.model import Layout, SourceSpec, Unpivot, WideColumn, placeholders
+from ingestion.spec.wording import with_descriptions
 
 RETIRED_FILE = "retired.yml"
 _SECRET_WORDS = re.compile(
@@ -182,7 +183,7 @@ def spec_sha256(spec: SourceSpec) -> str:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a source file, for completion and checks in editors."""
-    schema = SourceSpec.model_json_schema()
+    schema = with_descriptions(SourceSpec.model_json_schema(), SourceSpec.__name__)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Payesh source file"
     return schema

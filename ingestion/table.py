@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
+if TYPE_CHECKING:
+    from ingestion.spec.model import FieldMap
 
 
 class CellType(IntEnum):
@@ -125,6 +128,8 @@ class ControlTotal:
     field: str
     raw_text: str
     at: str
+    # as in `RawTable.ways`
+    way: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,9 @@ class RawTable:
     locator. `rows_read` = height + the counts of `non_data`; blank rows below the last filled one
     are not read. `hidden` marks rows from hidden rows, columns or sheets (trap X4). `faults`: Utf8,
     `field:reason` (or `:reason`) of rows whose structure alone forbids to read them, else null.
+    `ways` are the ways in which rows are read where they differ (wide columns, tables with a unit
+    of their own): the settings that hold in place of the layout's; `way`: UInt16, the position of
+    each row's own among them, None where all rows are read in one way.
     """
 
     height: int
@@ -166,6 +174,8 @@ class RawTable:
     findings: list[Finding] = field(default_factory=list)
     # columns of the file that the layout does not know; they stay in the snapshot only
     extra_headers: list[str] = field(default_factory=list)
+    ways: list[dict[str, FieldMap]] = field(default_factory=lambda: [{}])
+    way: pl.Series | None = None
 
 
 @dataclass

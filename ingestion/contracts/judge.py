@@ -39,7 +39,7 @@ from ingestion.normalise.codelists import CodeLists
 from ingestion.normalise.rules import no_reason, rule
 from ingestion.normalise.text import INVISIBLE, SPACES, key_series
 from ingestion.spec.kinds import KINDS, Kind, KindField, KindName
-from ingestion.spec.model import FieldMap, Layout, SourceSpec, WideColumn
+from ingestion.spec.model import FieldMap, Layout, SourceSpec
 from ingestion.table import Column, Finding, NonData, RawTable, Records
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def _read_all(
     received_at: dt.datetime,
 ) -> dict[str, _Field]:
     """Every field of the kind, period first: codes are looked up as valid on its first day."""
-    slices = _slices(table, layout)
+    ways = _ways(table)
     context = ReadContext(
         day=None,
         code_lists=code_lists,
@@ -200,12 +200,12 @@ def _read_all(
         is_mapped = column is not None
         setting = layout.fields.get(field.name, _CONSTANT)
         if column is None:
-            column = _constant(field, setting, spec, kind, layout, table, slices)
+            column = _constant(field, setting, spec, kind, layout, table, ways)
         if column is None:
             read[field.name] = _Field(field, None, _nothing(field, table.height))
             continue
-        if slices and layout.unpivot is not None and field.name == layout.unpivot.into:
-            reading = _read_slices(field, column, setting, slices, context)
+        if any(field.name in settings for _, settings in ways):
+            reading = _read_ways(field, column, setting, ways, context)
         else:
             reading = read_field(field, column, setting, context)
         if not is_mapped:
@@ -221,49 +221,38 @@ def _read_all(
     return read
 
 
-def _slices(table: RawTable, layout: Layout) -> list[tuple[pl.Series, WideColumn]]:
-    """For an unpivoted table: the rows (positions) that came from each wide column.
-
-    A wide column is recognised by the constants that it sets; they stand in the table verbatim.
-    """
-    if layout.unpivot is None or table.height == 0:
-        return []
-    slices = []
-    unclaimed = pl.repeat(True, table.height, eager=True)
-    for wide in layout.unpivot.columns:
-        mask = unclaimed
-        for name, text in wide.set.items():
-            if name in table.columns:
-                mask = mask & (table.columns[name].text == text).fill_null(False)
-        slices.append((mask.arg_true(), wide))
-        unclaimed = unclaimed & ~mask
-    return slices
+_Way = tuple[pl.Series, dict[str, FieldMap]]
 
 
-def _read_slices(
+def _ways(table: RawTable) -> list[_Way]:
+    """For each way in which rows are read, their positions and the settings that are its own."""
+    if table.way is None:
+        rows = pl.int_range(table.height, dtype=pl.UInt32, eager=True)
+        return [(rows, settings) for settings in table.ways]
+    return [((table.way == i).arg_true(), settings) for i, settings in enumerate(table.ways)]
+
+
+def _read_ways(
     field: KindField,
     column: Column,
     setting: FieldMap,
-    slices: Sequence[tuple[pl.Series, WideColumn]],
+    ways: Sequence[_Way],
     context: ReadContext,
 ) -> FieldReading:
-    """The unpivoted field: each wide column is a column of its own, with its scale and unit."""
-    height = column.text.len()
-    rest = pl.repeat(True, height, eager=True)
-    parts: list[tuple[pl.Series, FieldMap]] = []
-    for at, wide in slices:
-        own = {"percent_scale": wide.percent_scale, "unit": wide.unit}
-        parts.append((at, setting.model_copy(update=own)))
-        rest = rest.clone().scatter(at, False)
-    parts.append((rest.arg_true(), setting))
+    """A field whose rows are read in several ways: each is a column of its own."""
     read = [
-        (at, read_field(field, _part(column, at), own, context)) for at, own in parts if at.len()
+        (at, read_field(field, _part(column, at), own.get(field.name, setting), _of(context, at)))
+        for at, own in ways
+        if at.len()
     ]
+    if not read:
+        return read_field(field, column, setting, context)
     order = pl.concat([at.cast(pl.UInt32) for at, _ in read]).arg_sort()
 
     def joined(series: list[pl.Series]) -> pl.Series:
         return pl.concat([part.rename("part") for part in series]).gather(order)
 
+    kinds = [part.period_kind for _, part in read if part.period_kind is not None]
     return FieldReading(
         value=joined([part.value for _, part in read]),
         reason=joined([part.reason for _, part in read]),
@@ -271,6 +260,7 @@ def _read_slices(
             [no_reason(p.value.len()) if p.detail is None else p.detail for _, p in read]
         ),
         rule=read[0][1].rule,
+        period_kind=joined(kinds) if kinds else None,
         mixed=joined(
             [
                 pl.repeat(False, p.value.len(), eager=True) if p.mixed is None else p.mixed
@@ -279,6 +269,11 @@ def _read_slices(
         ),
         by_column=any(p.by_column for _, p in read),
     )
+
+
+def _of(context: ReadContext, at: pl.Series) -> ReadContext:
+    """The context of some rows."""
+    return context if context.day is None else replace(context, day=context.day.gather(at))
 
 
 def _part(column: Column, at: pl.Series) -> Column:
@@ -297,7 +292,7 @@ def _constant(
     kind: Kind,
     layout: Layout,
     table: RawTable,
-    slices: Sequence[tuple[pl.Series, WideColumn]],
+    ways: Sequence[_Way],
 ) -> Column | None:
     """What the source file itself says of a field that no column delivers."""
     text: str | None = None
@@ -309,21 +304,20 @@ def _constant(
         alone = kind.name == "funding" and "province" not in table.columns and not spec.province
         text = spec.agency if field.required or alone else None
     elif field.name == "unit" and kind.name == "indicator_value":
-        return _units(layout, table, slices)
+        value = layout.fields.get("value")
+        return _units(None if value is None else value.unit, table, ways)
     if text is None:
         return None
     return Column(_repeated(text, table.height), _repeated("", table.height))
 
 
-def _units(
-    layout: Layout, table: RawTable, slices: Sequence[tuple[pl.Series, WideColumn]]
-) -> Column | None:
+def _units(declared: str | None, table: RawTable, ways: Sequence[_Way]) -> Column | None:
     """The declared units of an indicator's values, kept beside them."""
-    value = layout.fields.get("value")
-    texts = _repeated(None if value is None else value.unit, table.height)
-    for at, wide in slices:
-        if wide.unit is not None:
-            texts = texts.clone().scatter(at, wide.unit)
+    texts = _repeated(declared, table.height)
+    for at, own in ways:
+        unit = own["value"].unit if "value" in own else None
+        if unit is not None:
+            texts = texts.clone().scatter(at, unit)
     if texts.null_count() == table.height:
         return None
     return Column(texts, _repeated("", table.height))
@@ -832,17 +826,32 @@ def _total_findings(
 ) -> list[Finding]:
     """Totals that their rows do not give (K9).
 
-    Columns turned long have a unit each and stay out.
+    Columns turned long have a unit each and stay out; tables with a unit of their own are held
+    against their own totals only.
     """
     wide = layout.unpivot.into if layout.unpivot is not None else None
-    summands = [
-        Summand(item.field, layout.fields[name], item.column, item.reading)
-        for name, item in fields.items()
-        if item.column is not None and item.is_mapped and name in layout.fields and name != wide
-    ]
-    return reconcile(
-        table.control_totals, summands, ReadContext(None, code_lists, kind.period_kinds[0], False)
-    )
+    context = ReadContext(None, code_lists, kind.period_kinds[0], False)
+    ways = _ways(table)
+    found: list[Finding] = []
+    for name, item in fields.items():
+        if item.column is None or not item.is_mapped or name not in layout.fields or name == wide:
+            continue
+        setting = layout.fields[name]
+        if not any(name in own for _, own in ways):
+            one = Summand(item.field, setting, item.column, item.reading)
+            found += reconcile(table.control_totals, [one], context)
+            continue
+        for number, (at, own) in enumerate(ways):
+            reading = replace(
+                item.reading,
+                value=item.reading.value.gather(at),
+                reason=item.reading.reason.gather(at),
+            )
+            part = _part(item.column, at)
+            one = Summand(item.field, own.get(name, setting), part, reading)
+            mine = [total for total in table.control_totals if total.way == number]
+            found += reconcile(mine, [one], context)
+    return found
 
 
 def _log_trimmed(name: str, column: Column) -> None:

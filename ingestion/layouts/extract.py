@@ -140,4 +140,4 @@ def extract(parts: list[Grid] | JsonRows, layout: Layout, spec: SourceSpec) -> R
     else:
         check_labels(parts, layout)
         pieces = extract_sheets(parts, layout, spec)
-    return join([lengthen(piece, f"{spec.source}.yml") for piece in pieces])
+    return join([part for piece in pieces for part in lengthen(piece, f"{spec.source}.yml")])

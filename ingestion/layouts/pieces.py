@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from ingestion.spec.model import WideColumn
+from ingestion.spec.model import FieldMap, WideColumn
 from ingestion.table import CellType, Column, ControlTotal, Finding, NonData, RawTable
 
 # field types whose values add up: never filled into merged cells, kept of totals
@@ -32,7 +32,10 @@ class Wide:
 
 @dataclass
 class Piece:
-    """Data rows of one table: `height` values in each column; `wide` are to be turned long."""
+    """Data rows of one table: `height` values in each column; `wide` are to be turned long.
+
+    `settings`: how fields are read here, where it differs from the layout's.
+    """
 
     height: int
     at: pl.Series
@@ -46,6 +49,7 @@ class Piece:
     control_totals: list[ControlTotal] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     extra_headers: list[str] = field(default_factory=list)
+    settings: dict[str, FieldMap] = field(default_factory=dict)
 
 
 def constant(text: str | None, height: int, at: str) -> Column:
@@ -65,10 +69,10 @@ def cut(column: Column, keep: pl.Series) -> Column:
     )
 
 
-def lengthen(piece: Piece, origin: str) -> Piece:
-    """Turn the wide columns long; cells without a value are counted as `blank_value`."""
+def lengthen(piece: Piece, origin: str) -> list[Piece]:
+    """The wide columns as pieces of their own; cells without a value count as `blank_value`."""
     if not piece.wide:
-        return piece
+        return [piece]
     parts: list[Piece] = []
     blanks = 0
     for wide in piece.wide:
@@ -86,6 +90,10 @@ def lengthen(piece: Piece, origin: str) -> Piece:
         for name, text in wide.caught:
             said = constant(text, height, wide.at or origin)
             columns[name] = replace(said, headers=_repeat(column.header, height))
+        reading = {"percent_scale": wide.entry.percent_scale, "unit": wide.entry.unit}
+        setting = piece.settings.get(piece.into, FieldMap(value="")).model_copy(
+            update={name: given for name, given in reading.items() if given is not None}
+        )
         parts.append(
             Piece(
                 height,
@@ -93,23 +101,19 @@ def lengthen(piece: Piece, origin: str) -> Piece:
                 columns,
                 None if piece.hidden is None else piece.hidden.filter(keep),
                 None if piece.faults is None else piece.faults.filter(keep),
+                into=piece.into,
+                settings={**piece.settings, piece.into: setting},
             )
         )
-    table = join(parts)
-    non_data = Counter(piece.non_data)
+    first = parts[0]
+    first.non_data = Counter(piece.non_data)
     if blanks:
-        non_data["blank_value"] += blanks
-    return Piece(
-        table.height,
-        table.at,
-        table.columns,
-        table.hidden,
-        table.faults,
-        non_data=non_data,
-        control_totals=piece.control_totals,
-        findings=piece.findings,
-        extra_headers=piece.extra_headers,
-    )
+        first.non_data["blank_value"] += blanks
+    first.control_totals = piece.control_totals
+    # a row of the sheet has become several: which of them is meant, nobody can say
+    first.findings = [replace(finding, row=None) for finding in piece.findings]
+    first.extra_headers = piece.extra_headers
+    return parts
 
 
 def join(pieces: Sequence[Piece]) -> RawTable:
@@ -118,6 +122,9 @@ def join(pieces: Sequence[Piece]) -> RawTable:
     names = list(dict.fromkeys(name for piece in pieces for name in piece.columns))
     non_data: Counter[str] = Counter()
     findings: list[Finding] = []
+    totals: list[ControlTotal] = []
+    ways: list[dict[str, FieldMap]] = []
+    way_of: list[int] = []
     offset = 0
     for piece in pieces:
         non_data.update(piece.non_data)
@@ -125,6 +132,10 @@ def join(pieces: Sequence[Piece]) -> RawTable:
             row = None if finding.row is None else finding.row + offset
             findings.append(_moved(finding, row))
         offset += piece.height
+        if piece.settings not in ways:
+            ways.append(piece.settings)
+        way_of.append(ways.index(piece.settings))
+        totals += [replace(total, way=way_of[-1]) for total in piece.control_totals]
     hidden = None
     if any(piece.hidden is not None for piece in pieces):
         hidden = _stack(
@@ -136,6 +147,13 @@ def join(pieces: Sequence[Piece]) -> RawTable:
         faults = _stack(
             [_repeat(None, p.height) if p.faults is None else p.faults for p in pieces], pl.Utf8
         )
+    way = None
+    if len(ways) > 1:
+        each = zip(way_of, pieces, strict=True)
+        way = _stack(
+            [pl.Series([w], dtype=pl.UInt16).new_from_index(0, p.height) for w, p in each],
+            pl.UInt16,
+        )
     return RawTable(
         height,
         {name: _join_column(name, pieces) for name in names},
@@ -143,9 +161,11 @@ def join(pieces: Sequence[Piece]) -> RawTable:
         hidden,
         faults,
         [NonData(reason, count) for reason, count in sorted(non_data.items()) if count],
-        [total for piece in pieces for total in piece.control_totals],
+        totals,
         findings,
         list(dict.fromkeys(h for piece in pieces for h in piece.extra_headers)),
+        ways or [{}],
+        way,
     )
 
 

@@ -8,8 +8,9 @@ stops the file: nothing that looks like data is left aside unread (law 3).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ingestion.errors import LayoutError
 from ingestion.layouts.cells import is_blank, text_of
@@ -26,7 +27,7 @@ from ingestion.layouts.region import Window, address_back, is_loose_table, turne
 from ingestion.layouts.select import is_selected, out_of_scope, select
 from ingestion.normalise.text import display
 from ingestion.spec.kinds import Kind
-from ingestion.spec.model import FieldMap, Layout
+from ingestion.spec.model import FieldMap, Layout, Table, Unpivot
 from ingestion.table import Grid
 
 # of the compulsory columns: a sheet that has so many is the table in a changed form, not another
@@ -41,6 +42,8 @@ class Place:
     window: Window
     header: Header
     layout: Layout
+    # how fields are read here, where it differs from the declared layout's
+    settings: Mapping[str, FieldMap] = field(default_factory=dict)
 
 
 def find_places(
@@ -55,9 +58,11 @@ def find_places(
     """
     places: list[Place] = []
     parts = parts_of(layout)
-    for part in parts:
+    for number, part in enumerate(parts):
         stops = [one.after for one in parts if one.after is not None and one.after != part.after]
-        places += _of_part(grids, part, kind, stops)
+        found = _of_part(grids, part, kind, stops)
+        own = _settings(layout.tables[number], part) if layout.tables else {}
+        places += [replace(place, settings=own) for place in found]
     _refuse_overlaps(places)
     placed = {id(place.origin) for place in places}
     for part in parts:
@@ -100,6 +105,9 @@ def parts_of(layout: Layout) -> list[Layout]:
         for name, titles in table.headers.items():
             fields[name] = fields[name].model_copy(update={"headers": titles})
         fields.update({name: FieldMap(value=text) for name, text in table.set.items()})
+        for name, own in table.fields.items():
+            if name in fields:
+                fields[name] = fields[name].model_copy(update=own.given)
         found.append(
             layout.model_copy(
                 update={
@@ -109,10 +117,30 @@ def parts_of(layout: Layout) -> list[Layout]:
                     "columns": table.columns or layout.columns,
                     "fields": fields,
                     "tables": [],
+                    "unpivot": _unpivot_of(layout.unpivot, table),
                 }
             )
         )
     return found or [layout]
+
+
+def _unpivot_of(unpivot: Unpivot | None, table: Table) -> Unpivot | None:
+    """The wide columns with the unit and scale that the table gives them."""
+    if unpivot is None or unpivot.into not in table.fields:
+        return unpivot
+    given = table.fields[unpivot.into].given
+    own: dict[str, Any] = {n: given[n] for n in ("unit", "percent_scale") if n in given}
+    columns = [column.model_copy(update=own) for column in unpivot.columns]
+    return unpivot.model_copy(update={"columns": columns})
+
+
+def _settings(table: Table, part: Layout) -> dict[str, FieldMap]:
+    """The whole settings of the fields that the table reads in its own way."""
+    nothing = FieldMap(value="")
+    return {
+        name: part.fields.get(name, nothing.model_copy(update=own.given))
+        for name, own in table.fields.items()
+    }
 
 
 def likeness(grids: Sequence[Grid], layout: Layout, kind: Kind) -> int:

@@ -133,6 +133,7 @@ class _Table:
         position = {row: i for i, row in enumerate(keep)}
         result.findings = [self._merged_finding(*one, position) for one in withheld]
         result.findings += self._external_findings(keep)
+        result.settings = dict(self._place.settings)
         result.non_data = counts
         result.control_totals = controls
         used = set(self._header.found.values())

@@ -74,11 +74,7 @@ def _zip(data: bytes, name: str, limits: Limits) -> Format:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             names = {member.filename for member in members}
-            mimetype = (
-                archive.read("mimetype")[:100]
-                if "mimetype" in names and archive.getinfo("mimetype").file_size < 1000
-                else b""
-            )
+            mimetype = _mimetype(archive, names)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise ReadError(
             "damaged-file",
@@ -134,13 +130,23 @@ def _zip(data: bytes, name: str, limits: Limits) -> Format:
     )
 
 
+def _mimetype(archive: zipfile.ZipFile, names: set[str]) -> bytes:
+    """What an OpenDocument file says it is; some programs say so in the manifest only."""
+    if "mimetype" in names and archive.getinfo("mimetype").file_size < 1000:
+        return archive.read("mimetype")[:100]
+    manifest = "META-INF/manifest.xml"
+    if {manifest, "content.xml"} <= names and archive.getinfo(manifest).file_size < 100_000:
+        return archive.read(manifest)
+    return b""
+
+
 def _ole(data: bytes, name: str) -> Format:
     def has(stream: str) -> bool:
         return stream.encode("utf-16-le") in data
 
     if has("EncryptedPackage"):
         raise _protected(name)
-    if has("Workbook") or has("Book"):
+    if any(map(has, ("Workbook", "Book", "WORKBOOK", "BOOK"))):
         return "xls"
     if has("WordDocument") or has("PowerPoint Document"):
         raise ReadError(

@@ -335,12 +335,30 @@ class CellCheck(_Part):
     text: str
 
 
+class TableField(_Part):
+    """How a field is read in one of several tables, where it differs from the layout's."""
+
+    unit: str | None = None
+    percent_scale: Literal["percent", "fraction"] | None = None
+    decimal_mark: Literal[".", ",", "/", "٫"] | None = None
+    calendar: Calendar | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    total_tolerance: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the table says, by the name of the setting."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
 class Table(_Part):
     """One of several tables of a file that are read by the same fields.
 
     `sheets`, `after`, `until` and `columns` say where it lies (as in the layout, whose own hold
     where a table gives none). `set` are fields that hold for all its rows (its indicator, its
-    period); `headers` are the titles of fields whose columns are called otherwise here.
+    period); `headers` are the titles of fields whose columns are called otherwise here; `fields`
+    says what is read otherwise here: its unit, its scale of percentages, its limits.
     """
 
     sheets: list[str] = []
@@ -349,6 +367,7 @@ class Table(_Part):
     columns: Annotated[str, Field(pattern=r"^[A-Za-z]{1,3}:[A-Za-z]{1,3}$")] | None = None
     set: dict[str, str] = {}
     headers: dict[str, list[str]] = {}
+    fields: dict[str, TableField] = {}
 
 
 class Layout(_Part):
@@ -437,6 +456,10 @@ class Layout(_Part):
             for name in table.headers:
                 if name not in self.fields or not self.fields[name].headers:
                     raise ValueError(f"tables: '{name}' has no headers in the layout's fields")
+            into = None if self.unpivot is None else self.unpivot.into
+            for name in table.fields:
+                if name not in self.fields and name != into:
+                    raise ValueError(f"tables: '{name}' is read otherwise here, but nowhere mapped")
             for name in table.set:
                 if name in self.fields:
                     raise ValueError(f"tables: '{name}' is set here and mapped under fields")

@@ -31,7 +31,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ingestion.errors import SpecError
 from ingestion.spec.kinds import KINDS
-from ingestion.spec.model import Layout, SourceSpec, Unpivot, WideColumn, placeholders
+from ingestion.spec.model import Layout, SourceSpec, Unpivot, placeholders
 from ingestion.spec.wording import with_descriptions
 
 RETIRED_FILE = "retired.yml"
@@ -608,7 +608,6 @@ def _check_unpivot(
             f"The field '{unpivot.into}' is mapped and is also what the wide columns go into.",
             "Remove it from 'fields' or choose another 'into'.",
         )
-    units: dict[tuple[tuple[str, str], ...], WideColumn] = {}
     for position, column in enumerate(unpivot.columns):
         here = (*at, "unpivot", "columns", position)
         clash = sorted(column.fields & set(layout.fields))
@@ -633,16 +632,6 @@ def _check_unpivot(
                 _line(tree, here),
                 f"The kind '{kind.name}' may be reported for {', '.join(kind.period_kinds)}.",
                 "Say which one the titles name with 'period_kind'.",
-            )
-        # the records of a pattern are known again by what it sets
-        same = units.setdefault(tuple(sorted(column.set.items())), column)
-        differs = (same.unit, same.percent_scale) != (column.unit, column.percent_scale)
-        if differs and (same.pattern or column.pattern):
-            raise SpecError(
-                path,
-                _line(tree, here),
-                "Two wide columns set the same and differ in unit or percent_scale.",
-                "Tell them apart by 'set', for example by the indicator.",
             )
 
 

@@ -42,6 +42,19 @@ _TELLING = frozenset(
 _MOST_REPEATS = 10_000
 
 
+def with_mimetype(data: bytes) -> bytes:
+    """The workbook with the entry by which calamine knows it; some programs leave it out."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if "mimetype" in archive.namelist() or _CONTENT not in archive.namelist():
+            return data
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as whole:
+            whole.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+            whole.writestr(_CONTENT, archive.read(_CONTENT))
+            whole.writestr("META-INF/manifest.xml", archive.read("META-INF/manifest.xml"))
+    return buffer.getvalue()
+
+
 class Ods:
     """What calamine does not tell of an OpenDocument workbook, sheet by sheet."""
 

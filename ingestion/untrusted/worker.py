@@ -28,7 +28,7 @@ import python_calamine
 
 from ingestion.untrusted.common import Refused, address
 from ingestion.untrusted.html_tables import read_html
-from ingestion.untrusted.ods import Ods
+from ingestion.untrusted.ods import Ods, with_mimetype
 from ingestion.untrusted.xls import Xls
 from ingestion.untrusted.xlsx import Xlsx
 
@@ -85,6 +85,8 @@ def _read(data: bytes, header: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         return
     # first: it tells apart why an old workbook cannot be opened
     details = _DETAILS[header["format"]](data)
+    if header["format"] == "ods":
+        data = with_mimetype(data)
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
     except python_calamine.PasswordError:

@@ -27,6 +27,8 @@ _ERRORS = {
 _FORMULA, _EOF, _COLINFO, _BOUNDSHEET, _MULRK = 0x06, 0x0A, 0x7D, 0x85, 0xBD
 _XF, _NUMBER, _BOOLERR, _ROW, _RK, _FORMAT = 0xE0, 0x203, 0x205, 0x208, 0x27E, 0x41E
 _FONT, _SST, _LABELSST, _CONTINUE = 0x31, 0xFC, 0xFD, 0x3C
+# their values would be left out without a word
+_OLD_FORMULAS = (0x206, 0x406)
 _BOF, _FILEPASS, _BIFF8 = 0x809, 0x2F, 0x600
 _SUPERSCRIPT = 1
 
@@ -36,7 +38,7 @@ class Xls:
 
     def __init__(self, data: bytes) -> None:
         try:
-            self._book = _stream(data, ("Workbook", "Book"))
+            self._book = _stream(data, ("workbook", "book"))
             self._raised: dict[int, str] = {}
             self._refuse_others()
             self._sheets, self._formats = self._globals()
@@ -49,7 +51,7 @@ class Xls:
         if start is None:
             raise Refused("damaged-file", f"The sheet '{sheet}' is not where it should be.")
         try:
-            return self._scan(start)
+            return self._scan(sheet, start)
         except (struct.error, IndexError) as error:
             raise Refused("damaged-file", f"The sheet '{sheet}' is damaged: {error}.") from None
 
@@ -92,7 +94,7 @@ class Xls:
             self._raised = _raised_strings(strings, upper)
         return sheets, {i: codes[number] for i, number in enumerate(styles) if number in codes}
 
-    def _scan(self, start: int) -> dict[str, Any]:
+    def _scan(self, sheet: str, start: int) -> dict[str, Any]:
         formats: dict[tuple[int, int], str] = {}
         errors: dict[tuple[int, int], str] = {}
         unvalued: dict[tuple[int, int], str] = {}
@@ -117,6 +119,11 @@ class Xls:
                     elif body[6] == 3:
                         # an empty text, or never computed: the file does not tell which
                         unvalued[at] = "=(formula)"
+            elif kind in _OLD_FORMULAS:
+                raise Refused(
+                    "unsupported-format",
+                    f"The sheet '{sheet}' holds formulas as Excel 4 wrote them.",
+                )
             elif kind == _MULRK:
                 row, first = struct.unpack_from("<HH", body)
                 for i in range((len(body) - 6) // 6):
@@ -264,7 +271,7 @@ def _stream(data: bytes, names: tuple[str, ...]) -> bytes:
     for at in range(0, len(directory) - 127, 128):
         size = struct.unpack_from("<H", directory, at + 64)[0]
         name = directory[at : at + max(0, size - 2)].decode("utf-16-le", errors="replace")
-        entries.setdefault(name, struct.unpack_from("<II", directory, at + 116))
+        entries.setdefault(name.lower(), struct.unpack_from("<II", directory, at + 116))
     for name in names:
         if name not in entries:
             continue
@@ -273,7 +280,7 @@ def _stream(data: bytes, names: tuple[str, ...]) -> bytes:
             stream = b"".join(map(block, chain(first, fat)))
         else:
             # small streams lie in sectors of their own inside the root's stream
-            root = b"".join(map(block, chain(entries["Root Entry"][0], fat)))
+            root = b"".join(map(block, chain(entries["root entry"][0], fat)))
             mini_fat: list[int] = []
             for number in chain(first_mini, fat):
                 mini_fat += struct.unpack(f"<{sector // 4}I", block(number))

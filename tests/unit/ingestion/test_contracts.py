@@ -26,7 +26,7 @@ from ingestion.errors import IngestError
 from ingestion.normalise.codelists import CodeLists, load_code_lists
 from ingestion.normalise.rules import RULES, RULES_VERSION, rule
 from ingestion.spec.kinds import KINDS
-from ingestion.spec.model import SourceSpec
+from ingestion.spec.model import FieldMap, SourceSpec
 from ingestion.table import CellType, Column, Finding, NonData, RawTable, Records
 
 SHIPPED = Path(__file__).parents[3] / "dbt_project" / "seeds" / "reference"
@@ -541,6 +541,11 @@ def test_K8_each_wide_column_has_its_own_scale_and_unit() -> None:
     )
     table.columns["value"].header = None
     table.columns["value"].headers = pl.Series(["A", "B"] * 2)
+    table.ways = [
+        {"value": FieldMap(value="", unit="index")},
+        {"value": FieldMap(value="", unit="percent", percent_scale="fraction")},
+    ]
+    table.way = pl.Series([0, 1] * 2, dtype=pl.UInt16)
     records = judge(table, spec.layouts[0], spec, LISTS, NOW)
     assert records.findings == []
     values = records.accepted["value"].to_list()

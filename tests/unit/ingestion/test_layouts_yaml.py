@@ -261,8 +261,9 @@ def test_P10_years_as_names_of_an_api(desk: Desk) -> None:
     assert (error.code, "'z1402'" in error.message) == ("unclear-title", True)
 
 
-def test_wide_entries_that_cannot_be_told_apart_are_refused(desk: Desk) -> None:
-    error = desk.bad(
+def test_wide_entries_with_the_same_fields_keep_their_own_units(desk: Desk) -> None:
+    records = desk.read(
+        book({"ب": [["استان", "تعداد idi ۱۴۰۳", "نرخ landline_rate ۱۴۰۳"], ["قم", 7, 0.5]]}),
         """
         layouts:
           - fields:
@@ -270,10 +271,16 @@ def test_wide_entries_that_cannot_be_told_apart_are_refused(desk: Desk) -> None:
             unpivot:
               columns:
                 - {pattern: "تعداد {indicator} {period}", period_kind: jalali_year, unit: line}
-                - {pattern: "نرخ {indicator} {period}", period_kind: jalali_year, unit: index}
-        """
+                - {pattern: "نرخ {indicator} {period}", period_kind: jalali_year, unit: percent,
+                   percent_scale: fraction}
+        """,
     )
-    assert (error.line, "unit" in error.message) == (13, True)
+    assert cells(records, "indicator_code", "value", "unit") == {
+        ("idi", 7.0, "line"), ("landline_rate", 50.0, "percent"),
+    }  # fmt: skip
+
+
+def test_a_wide_entry_says_which_period_its_titles_name(desk: Desk) -> None:
     assert "period_kind" in desk.bad(YEARS.replace("period_kind: jalali_year", "unit: line")).remedy
     wrong = desk.bad(YEARS.replace("سال {period}", "'{indicator}{unit} {period}'"))
     assert "need a word or sign" in wrong.message
@@ -432,6 +439,80 @@ def test_X9_an_anchor_that_is_missing_or_stands_twice_stops_the_file(desk: Desk)
     # a further sheet with the header but without the anchor is not passed over
     more = {"ب": STACKED, "پ": [["استان", "مقدار"], ["فارس", 7]]}
     assert desk.refused(book(more), TWO).locator == "پ"
+
+
+FUNDS = [
+    ["جدول ۱: اعتبارات ملی"], ["استان", "مصوب"], ["تهران", 2], ["قم", 3], ["جمع", 5],
+    ["جدول ۲: اعتبارات استانی"], ["استان", "مصوب"], ["البرز", 700], ["یزد", 900], ["جمع", 1700],
+]  # fmt: skip
+
+
+def test_N10_each_table_of_a_file_has_its_own_unit(desk: Desk) -> None:
+    layout = """
+        layouts:
+          - fields:
+              province: {headers: [استان]}
+              period: {value: "jalali_year:1404"}
+              allocated: {headers: [مصوب], unit: میلیارد ریال}
+            tables:
+              - {after: "جدول ۱*"}
+              - {after: "جدول ۲*", fields: {allocated: {unit: میلیون ریال}}}
+        """
+    records = desk.read(book({"ب": FUNDS}), layout, "funding")
+    assert cells(records, "province_code", "allocated_rial") == {
+        ("IR-23", 2e9), ("IR-25", 3e9), ("IR-30", 7e8), ("IR-21", 9e8),
+    }  # fmt: skip
+    (finding,) = records.findings
+    assert finding.reason_code == "total-differs", "the second table's rows give 1,600"
+    assert finding.locator == "ب!B10"
+    said = [[*row] for row in FUNDS]
+    said[6][1] = "مصوب (میلیارد ریال)"
+    wrong = layout.replace("headers: [مصوب]", "headers: [مصوب, مصوب (میلیارد ریال)]")
+    assert desk.refused(book({"ب": said}), wrong, "funding").code == "unit-mismatch"
+    bad = layout.replace("fields: {allocated", "fields: {spent")
+    assert "nowhere mapped" in desk.bad(bad, "funding").message
+
+
+def test_N4_each_table_of_a_file_has_its_own_scale(desk: Desk) -> None:
+    rows: Rows = [
+        ["الف: نسبت"], ["استان", "۱۴۰۳", "۱۴۰۴"], ["قم", 0.5, 1],
+        ["ب: درصد"], ["استان", "۱۴۰۳", "۱۴۰۴"], ["یزد", 0.5, 70],
+    ]  # fmt: skip
+    records = desk.read(
+        book({"ب": rows}),
+        """
+        layouts:
+          - fields:
+              province: {headers: [استان]}
+              indicator: {value: landline_rate}
+            unpivot:
+              columns: [{pattern: "{period}", period_kind: jalali_year, unit: percent}]
+            tables:
+              - {after: "الف*", fields: {value: {percent_scale: fraction}}}
+              - {after: "ب:*", fields: {value: {percent_scale: percent}}}
+        """,
+    )
+    assert cells(records, "province_code", "value") == {
+        ("IR-25", 50.0), ("IR-25", 100.0), ("IR-21", 0.5), ("IR-21", 70.0),
+    }  # fmt: skip
+
+
+def test_N4_wide_columns_with_the_same_constants_keep_their_own_scale(desk: Desk) -> None:
+    rows: Rows = [["استان", "سال ۱۴۰۲", "سال ۱۴۰۳", "برآورد"], ["قم", 40, 45, 0.5]]
+    records = desk.read(
+        book({"ب": rows}),
+        """
+        layouts:
+          - fields: {province: {headers: [استان]}}
+            unpivot:
+              columns:
+                - {pattern: "سال {period}", set: {indicator: landline_rate},
+                   period_kind: jalali_year, unit: percent}
+                - {headers: [برآورد], set: {indicator: landline_rate, period: "jalali_year:1404"},
+                   percent_scale: fraction, unit: percent}
+        """,
+    )
+    assert {value for (value,) in cells(records, "value")} == {40.0, 45.0, 50.0}
 
 
 def test_X9_a_table_ends_where_the_next_one_begins(desk: Desk) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -311,6 +312,34 @@ def test_S11_old_workbooks_that_are_older_or_locked_say_so() -> None:
         with pytest.raises(ReadError) as found:
             grids(broken)
         assert found.value.code == code
+
+
+def test_X10_workbooks_are_known_whoever_wrote_them() -> None:
+    sheet = (
+        '<table:table table:name="ب"><table:table-row><table:table-cell '
+        'office:value-type="string"><text:p>قم</text:p></table:table-cell></table:table-row>'
+        "</table:table>"
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(ods(sheet))) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            if name != "mimetype":
+                new.writestr(name, old.read(name))
+    assert grids(buffer.getvalue())[0].rows == [["قم"]]
+    data = (DATA / "old_excel.xls").read_bytes()
+    shouted = data.replace("Workbook".encode("utf-16-le"), "WORKBOOK".encode("utf-16-le"))
+    assert shouted != data
+    assert grids(shouted)[0].rows == grids(data)[0].rows
+
+
+def test_X5_formulas_whose_values_would_be_left_out_stop_an_old_workbook() -> None:
+    data = (DATA / "old_excel.xls").read_bytes()
+    # a record of a formula under the number that Excel 4 gave it
+    (found_at,) = re.finditer(rb"\x06\x00.\x00\x01\x00\x03\x00", data, re.DOTALL)
+    at = found_at.start()
+    with pytest.raises(ReadError) as found:
+        grids(data[:at] + b"\x06\x04" + data[at + 2 :])
+    assert found.value.code == "unsupported-format"
 
 
 def test_T10_texts_with_a_nul_between_their_letters_are_refused() -> None:

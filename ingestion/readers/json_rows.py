@@ -1,8 +1,9 @@
 """JSON pages and JSON lines to record columns.
 
 In: the parts of an API answer or a file. Out: `JsonRows`, all leaves as text with the digits of the
-document. Two ways lead there and give the same result: columns in polars after every number has
-been put in quotes (so that no digit passes through a float), and, for shapes that are no plain
+document. Three ways lead there and give the same result: one pattern for records that all have the
+same names in the same order, the bulk of every large answer; columns in polars after every number
+has been put in quotes (so that no digit passes through a float); and, for shapes that are no plain
 table (lists, a name that holds now text and now an object), Python objects.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -33,6 +34,21 @@ _STRING_LIKE_NUMBER: Final = r'[:,\[{]\s*":\s*[-0-9]'
 # A whole string (so that nothing inside it is taken for a number), perhaps its colon, perhaps the
 # number that follows.
 _STRING_OR_NUMBER: Final = r'("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)(-?[0-9][0-9.eE+\-]*)?'
+# A value that is no list and no object, without escapes; a number as RFC 8259 wants it. A null is
+# in neither group. No two ways lead through this, so a pattern made of it needs one pass.
+_BARE: Final = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false"
+_VALUE: Final = rf'(?:"([^"\\\x00-\x1f]*)"|({_BARE})|null)'
+_PARTS: Final = re.compile(r'"[^"]*"|[{}\[\]:,]|[ \t\r\n]+|[^"{}\[\]:, \t\r\n]+')
+# above, the pattern grows too large to be quick
+_MAX_NAMES: Final = 120
+_BETWEEN: Final = re.compile(r"\}[ \t\r\n]*,[ \t\r\n]*\{")
+_CUT: Final = "\x1e"
+# so many closing brackets are tried as the end of the records, the last of the text first
+_MAX_BRACKETS: Final = 6
+# below, the other ways are as fast
+_MIN_CHARACTERS: Final = 20_000
+# a line that begins like an object, with something in a line below
+_FIRST_LINE: Final = re.compile(r"\s*(\{[^\n]*)\n\s*\S")
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _DAMAGED_REMEDY: Final = "Fetch it again; if it stays, the agency's export is broken."
 
@@ -85,12 +101,34 @@ def part_frame(
     Raises `ReadError` as `read_json` does.
     """
     if not records_at and is_json_lines(text, first_line):
+        alike = plain_lines(index, pl.Series([text]), first_line)
+        if alike is not None:
+            return alike
         frame = _of_lines(name, text, first_line)
     else:
-        found = _columns(text, records_at)
+        found = _alike_in_list(text, records_at)
+        if found is None:
+            found = _columns(text, records_at)
         frame = _objects(text, name, records_at, None) if found is None else found
     pointer = pl.concat_str(pl.lit(records_at + "/"), POINTER).alias(POINTER)
     return frame.with_columns(pl.lit(index, pl.UInt32).alias(PART), pointer)
+
+
+def plain_lines(index: int, text: pl.Series, first_line: int = 0) -> pl.DataFrame | None:
+    """JSON lines, the one value of `text`, as `part_frame` reads them, if all records are alike.
+
+    None when they are not, or when a line holds anything but one record.
+    """
+    lines = text.str.split("\n").explode()
+    if lines.len() and not lines[-1]:
+        lines = lines.head(-1)
+    frame = _alike(lines) if lines.len() else None
+    if frame is None:
+        return None
+    number = pl.int_range(first_line, first_line + frame.height, eager=True).cast(pl.Utf8)
+    return frame.with_columns(
+        pl.concat_str(pl.lit("/"), number).alias(POINTER), pl.lit(index, pl.UInt32).alias(PART)
+    )
 
 
 def is_json_lines(text: str, first_line: int = 0) -> bool:
@@ -100,10 +138,11 @@ def is_json_lines(text: str, first_line: int = 0) -> bool:
     """
     if first_line:
         return True
-    stripped = text.lstrip()
-    if not stripped.startswith("{") or "\n" not in stripped.rstrip():
+    # the text may be long: nothing here copies all of it
+    found = _FIRST_LINE.match(text)
+    if found is None:
         return False
-    first = stripped.split("\n", 1)[0].strip()
+    first = found[1].strip()
     if not first.endswith("}"):
         return False
     try:
@@ -132,6 +171,132 @@ def _numbered(frame: pl.DataFrame, height: int) -> pl.DataFrame:
     """`frame` with the position of each record as POINTER."""
     positions = pl.int_range(height, eager=True).cast(pl.Utf8).alias(POINTER)
     return frame.with_columns(positions) if frame.width else positions.to_frame()
+
+
+# ------------------------------------------------------------------------------ by one pattern
+
+
+def _alike(records: pl.Series) -> pl.DataFrame | None:
+    """Records, one a text, that have the names of the first in its order; None when one differs.
+
+    A text that fits the pattern is an object of JSON with each of its names once, so nothing is
+    left to check; what does not fit for certain is for the other ways.
+    """
+    names = _names_of(records[0])
+    if names is None:
+        return None
+    pattern, leaves = names
+    try:
+        groups = records.str.extract_groups(pattern).struct.unnest().get_columns()
+    except pl.exceptions.PolarsError:
+        return None
+    if groups[-1].null_count():
+        return None
+    columns = [
+        _either(text, bare).alias(leaf)
+        for leaf, text, bare in zip(leaves, groups[:-1:2], groups[1::2], strict=True)
+    ]
+    return pl.DataFrame(columns)
+
+
+def _either(text: pl.Series, bare: pl.Series) -> pl.Series:
+    if bare.null_count() == bare.len():
+        return text
+    if text.null_count() == text.len():
+        return bare
+    return pl.select(pl.coalesce(text, bare)).to_series()
+
+
+def _names_of(record: str | None) -> tuple[str, list[str]] | None:
+    """The pattern of objects written like this one, and the dotted names of their leaves.
+
+    The space between the parts belongs to the pattern, since one program writes all records alike:
+    allowing for any space takes three times as long. The last group of the pattern is never null.
+    None for objects with lists or escapes, without a name, or with two ways to one dotted name.
+    """
+    if not record or not record.startswith("{") or "\\" in record:
+        return None
+    try:
+        load_document(record, "")
+    except ReadError:
+        return None
+    leaves: list[str] = []
+    pattern: list[str] = []
+    path: list[str] = []
+    name = mark = ""
+    for part in _PARTS.findall(record):
+        is_value = mark == ":" and part not in "{[" and not part.isspace()
+        # no escape for space: the pattern's language has none for a line end
+        pattern.append(_VALUE if is_value else part if part.isspace() else re.escape(part))
+        if is_value:
+            leaves.append("".join([*path[1:], name]))
+            mark = ""
+        elif part.startswith('"'):
+            name = part[1:-1]
+        elif part == "[" or (part == "}" and mark == "{"):
+            return None
+        elif part in "{}:,":
+            if part == "{":
+                path.append(f"{name}.")
+            elif part == "}":
+                path.pop()
+            mark = part
+    if len(leaves) > _MAX_NAMES or len({*leaves, PART, POINTER}) < len(leaves) + 2:
+        return None
+    return f"^{''.join(pattern)}()$", leaves
+
+
+def _alike_in_list(text: str, records_at: str) -> pl.DataFrame | None:
+    """The records of the list at `records_at` if they are all alike, else None."""
+    if len(text) < _MIN_CHARACTERS or _CUT in text:
+        return None
+    for start, end in _lists_at(text, records_at):
+        body = text[start + 1 : end].strip(_BLANKS)
+        try:
+            _, first = json.JSONDecoder().raw_decode(body)
+        except ValueError:
+            return None
+        # one program writes the same between all records: what is between the first two is cut
+        between = _BETWEEN.match(body, first - 1)
+        records = pl.Series([body])
+        if between is not None:
+            if _alike(pl.Series(["{" + body.rpartition(between[0])[2]])) is None:
+                continue
+            # a text that holds the same is torn, and then fits no pattern
+            cut = f"}}{_CUT}{{"
+            records = records.str.replace_all(between[0], cut, literal=True)
+            records = records.str.split(_CUT).explode()
+        frame = _alike(records)
+        return None if frame is None else _numbered(frame, frame.height)
+    return None
+
+
+def _lists_at(text: str, records_at: str) -> Iterator[tuple[int, int]]:
+    """Brackets between which the list at `records_at` may stand, the widest first.
+
+    What stands around them is read as a document with a mark in their place: if the mark is then
+    at `records_at`, and if between them is a list's inside, it is that list.
+    """
+    names = tokens(records_at)
+    start = text.find("[")
+    if names:
+        opening = re.search(rf'"{re.escape(names[-1])}"\s*:\s*\[', text)
+        start = -1 if opening is None else opening.end() - 1
+    if start < 0 or _NULL in text:
+        return
+    end = len(text)
+    for _ in range(_MAX_BRACKETS):
+        end = text.rfind("]", start, end)
+        if end < 0:
+            return
+        try:
+            found = load_document(f'{text[:start]}"{_NULL}"{text[end + 1 :]}', "")
+        except ReadError:
+            continue
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if found == _NULL:
+            yield start, end
 
 
 # ------------------------------------------------------------------------------ in columns

@@ -10,13 +10,14 @@ the batches below each other are always what `read_json` makes of the whole.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 
 import polars as pl
 
 from ingestion.readers.detect import detect
 from ingestion.readers.encoding import decode
-from ingestion.readers.json_rows import is_json_lines, joined, part_frame
+from ingestion.readers.json_rows import is_json_lines, joined, part_frame, plain_lines
 from ingestion.readers.limits import Limits
 from ingestion.table import JsonRows
 
@@ -98,14 +99,19 @@ def _of_large_part(
         yield part_frame(index, name, decode(head + b"".join(pieces), name)[0], records_at)
         return
     line = 0
-    while text:
-        if not text.isspace():
-            yield part_frame(index, name, text, records_at, line)
-        line += text.count("\n")
+    piece = head.removeprefix(codecs.BOM_UTF8)
+    while piece:
         try:
-            text = next(pieces, b"").decode("utf-8")
-        except UnicodeDecodeError:
+            whole = pl.Series([piece]).cast(pl.String)
+        except pl.exceptions.PolarsError:
             raise NotInBatches from None
+        frame = plain_lines(index, whole, line)
+        if frame is None and not piece.isspace():
+            frame = part_frame(index, name, piece.decode("utf-8"), records_at, line)
+        if frame is not None:
+            yield frame
+        line += piece.count(b"\n")
+        piece = next(pieces, b"")
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import openpyxl
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from openpyxl.comments import Comment
 from openpyxl.worksheet.worksheet import Worksheet
 
 from ingestion.errors import HouseError, IngestError, ReadError
-from ingestion.readers import Limits, read, read_parts, workbook
+from ingestion.readers import Limits, json_rows, read, read_parts, workbook
 from ingestion.readers.encoding import decode
 from ingestion.readers.json_rows import PART, POINTER, read_json
 from ingestion.readers.text_table import sniff_separator
@@ -692,6 +693,42 @@ def test_both_ways_of_reading_json_give_the_same(records: list[dict[str, object]
         row.pop("zz", None)
     filled = [{k: v for k, v in row.items() if v is not None} for row in fast]
     assert filled == [{k: v for k, v in row.items() if v is not None} for row in slow]
+
+
+_tricky = st.sampled_from(["},{", '}, {"a": 1', "]", '"', "a\\", "\t", "\x1e", '":5', "۱۲٫۵", ""])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.fixed_dictionaries(dict.fromkeys("ab", _leaf | _text | _tricky)), min_size=1),
+    st.sampled_from([None, 0, 1]),
+    st.sampled_from([None, {"x": {"k": "]"}}, [1]]),
+)
+def test_records_that_are_all_alike_are_read_by_one_pattern_and_as_ever(
+    values: list[dict[str, object]], indent: int | None, beside: object
+) -> None:
+    records = [{"c ": {"نام": one["a"]}, "b": one["b"]} for one in values]
+    page = json.dumps({"d": records, "e": beside}, ensure_ascii=False, indent=indent)
+    lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rows, "_MIN_CHARACTERS", 0)
+        quick = read_json([("f", page.encode())], "/d").frame
+        quick_lines = read_json([("f", lines.encode())]).frame
+        if "\\" not in lines:
+            body = pl.Series(lines.split("\n")[:-1])
+            assert json_rows._alike(body) is not None, "the quick way was taken"
+        patch.setattr(json_rows, "_alike", lambda _: None)
+        assert quick.equals(read_json([("f", page.encode())], "/d").frame)
+        assert quick_lines.equals(read_json([("f", lines.encode())]).frame)
+
+
+def test_a_record_of_another_shape_ends_the_quick_way() -> None:
+    for other in ('{"a":1}', '{"b":1,"a":2}', '{"a":1,"b":[2]}', '{"a":1,"b":2}{"a":1,"b":2}', "5"):
+        assert json_rows._alike(pl.Series(['{"a":1,"b":2}', other])) is None
+    for number in ("01", "1.", ".5", "+1", "1e", "NaN", "0x1", "1 2"):
+        assert json_rows._alike(pl.Series(['{"a":1}', f'{{"a":{number}}}'])) is None
+    assert json_rows._alike(pl.Series(['{"a":{}}'])) is None
+    assert json_rows._alike(pl.Series(['{"a.b":1,"a":{"b":2}}'])) is None
 
 
 def test_parts_of_two_natures_are_refused() -> None:

@@ -28,6 +28,7 @@ import psutil
 from infra.errors import PayeshError, RefusedError
 from infra.sandbox import server
 from infra.sandbox.calendar import WEEK, last_closed_week, week_start
+from infra.sandbox.pages import page_size
 from infra.sandbox.reference import load_reference
 from infra.sandbox.sources import secret_name, source_text
 from infra.sandbox.state import (
@@ -91,7 +92,7 @@ def start(settings: Settings, params: WorldParams | None = None) -> SandboxInfo:
         world = _world(settings, state)
         control = read_control(paths)
         if control is None:
-            control = Control(state.params.opened_on)
+            control = Control(state.params.opened_on).moved(state.params.opened_on, settings.now())
             write_control(paths, control)
         if not _is_running(state):
             state = _launch(settings, paths, state)
@@ -173,7 +174,7 @@ def set_week(settings: Settings, week: dt.date) -> list[Path]:
                 f"its weeks: {label(first)} ({first}) to {label(last)} ({last})",
                 "name one of these by its label or its Saturday",
             )
-        control = replace(control, as_of_week=week)
+        control = control.moved(week, settings.now())
         write_control(paths, control)
         return _drop(paths, _world(settings, state), control)
 
@@ -253,9 +254,10 @@ def _world(settings: Settings, state: State) -> World:
 def _write_sources(paths: Paths, world: World, url: str) -> None:
     try:
         paths.sources.mkdir(parents=True, exist_ok=True)
+        size = page_size(world)
         for dataset in world.datasets:
             path = paths.sources / f"{dataset.source}.yml"
-            text = source_text(dataset, url)
+            text = source_text(dataset, url, size)
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 _replace(paths, path, text.encode())
     except OSError as error:

@@ -18,7 +18,14 @@ from infra.sandbox.shapes import Shape, fields_of, shape_of
 from infra.sandbox.world import World
 
 PAGE_SIZE = 25
+_LARGE_PAGE_SIZE = 250
+_LARGE_WEEKS = 52
 _LARGEST_PAGE = 5_000
+_KEPT = 64
+
+Records = list[dict[str, Any]]
+Kept = dict[tuple[str, dt.date, dt.date | None], Records]
+"""Records by source, week and the week since which changes were asked for: pages of one answer."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +38,30 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def page_size(world: World) -> int:
+    """Return how many records a page of this nation's APIs has: years of them in larger ones."""
+    return PAGE_SIZE if world.params.weeks <= _LARGE_WEEKS else _LARGE_PAGE_SIZE
+
+
 def answer(
-    world: World, source: str, week: dt.date, query: Mapping[str, str], base_url: str
+    world: World,
+    source: str,
+    week: dt.date,
+    query: Mapping[str, str],
+    base_url: str,
+    *,
+    seen: dt.date | None = None,
+    kept: Kept | None = None,
 ) -> Answer:
-    """Return the page of `source` that `query` asks for; 400 on a query that makes no sense."""
+    """Return the page of `source` that `query` asks for; 400 on a query that makes no sense.
+
+    `seen` is the week whose answer the asker has, when only changes since then are asked for;
+    `kept` holds what other pages of the same answer are cut from.
+    """
     shape = shape_of(world.dataset(source).agency)
-    records = _records(world, source, week)
+    records = _kept(world, source, week, seen, kept)
     try:
-        start, size = _window(shape, query, len(records))
+        start, size = _window(shape, query, len(records), page_size(world))
     except ValueError as error:
         return Answer(400, _json({"error": str(error)}))
     headers: dict[str, str] = {}
@@ -48,20 +71,40 @@ def answer(
     return Answer(200, _page(shape, records, start, size), headers=headers)
 
 
-def whole_answer(world: World, source: str, week: dt.date) -> tuple[list[bytes], bytes]:
-    """Return the bodies of all pages as at `week`, and that of the empty page after the last."""
+def whole_answer(
+    world: World, source: str, week: dt.date, seen: dt.date | None = None
+) -> tuple[list[bytes], bytes]:
+    """Return the bodies of all pages as at `week`, and that of the empty page after the last.
+
+    With `seen` only of what has changed since that week's answer.
+    """
     shape = shape_of(world.dataset(source).agency)
-    records = _records(world, source, week)
-    size = max(len(records), 1) if shape.paging.style == "none" else PAGE_SIZE
+    records = _records(world, source, week, seen)
+    size = max(len(records), 1) if shape.paging.style == "none" else page_size(world)
     starts = range(0, max(len(records), 1), size)
     bodies = [_page(shape, records, start, size) for start in starts]
     return bodies, _page(shape, records, len(records), size)
 
 
-def _records(world: World, source: str, week: dt.date) -> list[dict[str, Any]]:
+def _kept(
+    world: World, source: str, week: dt.date, seen: dt.date | None, kept: Kept | None
+) -> Records:
+    if kept is None:
+        return _records(world, source, week, seen)
+    key = (source, week, seen)
+    found = kept.get(key)
+    if found is None:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        found = kept[key] = _records(world, source, week, seen)
+    return found
+
+
+def _records(world: World, source: str, week: dt.date, seen: dt.date | None) -> Records:
     dataset = world.dataset(source)
     shape, fields = shape_of(dataset.agency), fields_of(dataset.kind, dataset.name)
-    return [shape.record(row, fields, world.reference) for row in world.rows(source, week)]
+    rows = world.rows(source, week) if seen is None else world.changes(source, week, seen)
+    return [shape.record(row, fields, world.reference) for row in rows]
 
 
 def _page(shape: Shape, records: list[dict[str, Any]], start: int, size: int) -> bytes:
@@ -72,12 +115,12 @@ def _page(shape: Shape, records: list[dict[str, Any]], start: int, size: int) ->
     return _json(_envelope(shape, records[start:end], len(records), following))
 
 
-def _window(shape: Shape, query: Mapping[str, str], total: int) -> tuple[int, int]:
+def _window(shape: Shape, query: Mapping[str, str], total: int, usual: int) -> tuple[int, int]:
     """Return (first record, page size) of the page asked for."""
     paging = shape.paging
     if paging.style == "none":
         return 0, max(total, 1)
-    size = _whole(query, paging.size_param, PAGE_SIZE, least=1)
+    size = _whole(query, paging.size_param, usual, least=1)
     size = min(size, _LARGEST_PAGE)
     if paging.style == "offset":
         return _whole(query, paging.offset_param, 0, least=0), size

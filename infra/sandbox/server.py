@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from infra.errors import PayeshError
 from infra.sandbox.calendar import WEEK
-from infra.sandbox.pages import Answer, answer
+from infra.sandbox.pages import Answer, Kept, answer
 from infra.sandbox.reference import load_reference
 from infra.sandbox.shapes import shape_of
 from infra.sandbox.sources import secret_name
@@ -52,6 +52,7 @@ class SandboxServer(ThreadingHTTPServer):
         self.world = world
         # the world caches what it has drawn; one drawing at a time is enough
         self.drawing = threading.Lock()
+        self.kept: Kept = {}
         super().__init__(("127.0.0.1", state.port), _Handler)
 
 
@@ -82,8 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         agency, _, name = path.strip("/").partition("/")
         source = f"{agency}__{name}"
         world = self.server.world
-        known = {d.source for d in world.datasets if d.medium == "api"}
-        if control is None or source not in known:
+        if control is None or source not in world.api_sources:
             return Answer(404, json.dumps({"error": "no such resource"}).encode())
         fault = control.faults.get(agency)
         if fault == "dead":
@@ -101,8 +101,15 @@ class _Handler(BaseHTTPRequestHandler):
             return Answer(200, _LOGIN_PAGE.encode(), "text/html; charset=utf-8")
         if not self._is_authorised(agency):
             return Answer(401, b'{"error":"unauthorised"}', headers={"WWW-Authenticate": "Key"})
+        shape = shape_of(agency)
+        seen = None
+        if shape.since is not None and shape.since.param in query:
+            try:
+                since = shape.since.parse(query.pop(shape.since.param), world.reference.calendar)
+            except ValueError:
+                return Answer(400, b'{"error":"no such instant"}')
+            seen = control.shown_since(since)
         if fault == "repeat-page":
-            shape = shape_of(agency)
             size = shape.paging.size_param
             query = {size: query[size]} if size in query else {}
         week = control.as_of_week
@@ -110,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             week = world.params.first_week - 520 * WEEK
         base_url = f"{self.server.state.url}/{agency}/{name}"
         with self.server.drawing:
-            return answer(world, source, week, query, base_url)
+            return answer(world, source, week, query, base_url, seen=seen, kept=self.server.kept)
 
     def _is_authorised(self, agency: str) -> bool:
         style = shape_of(agency).auth

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from infra.sandbox.calendar import MONTHS_FA, Calendar
+from infra.sandbox.calendar import MONTHS_FA, Calendar, tehran_midnight
 from infra.sandbox.reference import Reference
 from infra.sandbox.rows import Row, Value
 
@@ -56,6 +56,9 @@ _DIGITS = {
     "arabic": str.maketrans("0123456789.", "٠١٢٣٤٥٦٧٨٩٫"),
 }
 _ARABIC_LETTERS = str.maketrans("یک", "يك")
+
+# what an agency was called, and the last day of that name (trap E1): aliases know it as well
+FORMER_AGENCIES = {"sim_a02": ("مرکز پیشین شبیه‌سازی‌شده ۰۲", dt.date(2025, 3, 20))}
 
 # The fields that a source of each kind sends, by the name of the record kind's field.
 PROGRESS = (_PERIOD_FIELD, "project", "province", "planned_pct", "actual_pct", "has_output")
@@ -125,13 +128,32 @@ class Paging:
     total_at: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The parameter by which an agency is asked for changes only, and how it takes instants."""
+
+    param: str
+    style: Literal["iso", "jalali"]
+
+    def parse(self, text: str, calendar: Calendar) -> dt.datetime:
+        """Return the instant that `text` names; ValueError when it names none."""
+        if self.style == "jalali":
+            year, month, day = (int(part) for part in text.split("/"))
+            return tehran_midnight(calendar.from_jalali(year, month, day))
+        instant = dt.datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            raise ValueError(f"{text} has no time zone")
+        return instant
+
+
 @dataclass(frozen=True)
 class Shape:
     """One agency's habits.
 
     `names` are JSON names by field, nested ones joined by '.'; `fraction` sends percentages as
     shares of 1; `as_text` sends numbers as strings in `digits`; `percent_sign` adds one;
-    `dates` is how days are written, `week_day` which day of the week stands for it.
+    `dates` is how days are written, `week_day` which day of the week stands for it; `since` is how
+    it is asked for changes only, None where it always tells everything.
     """
 
     title: str
@@ -150,6 +172,7 @@ class Shape:
     arabic_letters: bool = False
     auth: Literal["none", "header", "bearer"] = "none"
     words: tuple[str, str] | None = None
+    since: Since | None = None
 
     @property
     def calendar(self) -> str:
@@ -171,7 +194,7 @@ class Shape:
         if name == _PERIOD_FIELD:
             return self._period(row, reference.calendar)
         if name in _CODES:
-            return self._code(name, getattr(row, name), reference)
+            return self._code(name, getattr(row, name), reference, row.period_start)
         if name in _SUBJECTS and name not in row.values:
             return row.subject
         if name in _DAYS and row.on is not None:
@@ -197,7 +220,7 @@ class Shape:
         text = format(Decimal(value), "f").translate(_DIGITS[self.digits])
         return f"{text}%" if self.percent_sign and name in _PERCENT_FIELDS else text
 
-    def _code(self, name: str, code: str, reference: Reference) -> str | None:
+    def _code(self, name: str, code: str, reference: Reference, day: dt.date) -> str | None:
         if not code:
             return None
         if not self.titles_for_codes:
@@ -207,7 +230,8 @@ class Shape:
         elif name == "province":
             title = reference.provinces[code].name_fa
         elif name == "agency":
-            title = reference.agencies[code]
+            former, until = FORMER_AGENCIES.get(code, ("", dt.date.min))
+            title = former if day <= until else reference.agencies[code]
         else:
             title = reference.indicators[code].name_fa
         return title.translate(_ARABIC_LETTERS) if self.arabic_letters else title
@@ -397,12 +421,13 @@ _SHAPES = (
         words=("دارد", "ندارد"),
     ),
     Shape(
-        "nested objects, shares of 1 for percentages, week labels, a cursor",
+        "nested objects, shares of 1 for percentages, week labels, a cursor, changes on request",
         Paging("cursor", size_param="limit", next_at="/next"),
         "/items",
         _NESTED,
         fraction=True,
         dates="week_label",
+        since=Since("changedAfter", "iso"),
     ),
     Shape(
         "titles with Arabic letters in place of codes, Link headers, a bare list",
@@ -432,6 +457,7 @@ _SHAPES = (
         dates="jalali_words",
         auth="bearer",
         words=("بله", "خیر"),
+        since=Since("az_tarikh", "jalali"),
     ),
 )
 

@@ -7,6 +7,7 @@ system and percent scale appears in one of them. Look: `PAYESH_HOME/sandbox/sour
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import yaml
@@ -22,6 +23,9 @@ from infra.sandbox.workbook import (
     PROGRESS_GROUP,
     TRUE_WORD,
 )
+
+_EARLIEST = dt.date(2006, 3, 21)
+"""1385/01/01: what yearly figures may go back to; anything earlier is a slip of the pen."""
 
 _TITLES = {
     "progress": ("Weekly project progress", "پیشرفت هفتگی پروژه‌ها"),
@@ -53,12 +57,12 @@ def secret_name(agency: str) -> str:
     return f"PAYESH_SECRET_{agency.upper()}"
 
 
-def source_text(dataset: Dataset, url: str) -> str:
+def source_text(dataset: Dataset, url: str, page_size: int = PAGE_SIZE) -> str:
     """Return the source file of `dataset`; `url` is the address of the sandbox's server."""
     title, title_fa = _TITLES[dataset.name]
     number = dataset.agency[-2:].translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹"))
     remarks, connector, layout = (
-        _api(dataset, url) if dataset.medium == "api" else _workbooks(dataset)
+        _api(dataset, url, page_size) if dataset.medium == "api" else _workbooks(dataset)
     )
     document: dict[str, Any] = {
         "source": dataset.source,
@@ -100,13 +104,15 @@ def _schedule(dataset: Dataset) -> dict[str, Any]:
     return found
 
 
-def _api(dataset: Dataset, url: str) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+def _api(
+    dataset: Dataset, url: str, page_size: int
+) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
     shape = shape_of(dataset.agency)
     connector: dict[str, Any] = {
         "type": "http_json",
         "url": f"{url}/{dataset.agency}/{dataset.name}",
         "records_at": shape.records_at,
-        "paging": _paging(shape),
+        "paging": _paging(shape, page_size),
         "retries": 2,
         "connect_timeout_seconds": 2,
         "read_timeout_seconds": 10,
@@ -117,6 +123,13 @@ def _api(dataset: Dataset, url: str) -> tuple[list[str], dict[str, Any], dict[st
             auth["name"] = "X-Api-Key"
         auth["secret"] = {"ref": f"env:{secret_name(dataset.agency)}"}
         connector["auth"] = auth
+    if shape.since is not None:
+        # what was deleted shows only in a full answer: once in four weeks
+        connector["updated_since"] = {
+            "param": shape.since.param,
+            "style": shape.since.style,
+            "full_every_days": 28,
+        }
     fields = shape.field_map(
         fields_of(dataset.kind, dataset.name),
         period_kind_of(dataset.kind, dataset.agency, dataset.name),
@@ -124,10 +137,14 @@ def _api(dataset: Dataset, url: str) -> tuple[list[str], dict[str, Any], dict[st
     remarks = [f"How it writes: {shape.title}."]
     if dataset.owed_from is not None:
         remarks.append("Weeks before owed_from are backlog: received, but never owed nor late.")
-    return remarks, connector, {"fields": fields}
+    layout: dict[str, Any] = {"fields": fields}
+    if dataset.name == "indicators":
+        remarks.append("Its years go back to before a province was split off from its neighbour.")
+        layout = {"earliest": _EARLIEST, **layout}
+    return remarks, connector, layout
 
 
-def _paging(shape: Shape) -> dict[str, Any]:
+def _paging(shape: Shape, page_size: int) -> dict[str, Any]:
     paging = shape.paging
     found: dict[str, Any] = {"style": paging.style}
     if paging.style == "none":
@@ -140,7 +157,7 @@ def _paging(shape: Shape) -> dict[str, Any]:
         found |= {"cursor_param": paging.cursor_param, "next_at": paging.next_at}
     if paging.total_at is not None:
         found["total_at"] = paging.total_at
-    return found | {"size_param": paging.size_param, "size": PAGE_SIZE}
+    return found | {"size_param": paging.size_param, "size": page_size}
 
 
 def _workbooks(dataset: Dataset) -> tuple[list[str], dict[str, Any], dict[str, Any]]:

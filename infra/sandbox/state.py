@@ -11,13 +11,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from infra.errors import PayeshError
 from infra.sandbox.world import WorldParams
 from infra.settings import Settings
+
+_MOVES_KEPT: Final = 400
 
 FAULTS: Final = (
     "dead",
@@ -88,10 +90,33 @@ class State:
 
 @dataclass(frozen=True)
 class Control:
-    """The clock (Saturday of the week that the nation has closed) and the faults by agency."""
+    """The clock (Saturday of the week that the nation has closed) and the faults by agency.
+
+    `moves` are the instants at which the clock was set, and to which week, in their order: from
+    them an API knows what has changed since an instant.
+    """
 
     as_of_week: dt.date
     faults: dict[str, str] = field(default_factory=dict)
+    moves: tuple[tuple[dt.datetime, dt.date], ...] = ()
+
+    def moved(self, week: dt.date, now: dt.datetime) -> Control:
+        """Return the control after the clock was set to `week` at the instant `now`."""
+        if week == self.as_of_week and self.moves:
+            return self
+        moves = (*self.moves, (now.astimezone(dt.UTC), week))[-_MOVES_KEPT:]
+        return replace(self, as_of_week=week, moves=moves)
+
+    def shown_since(self, since: dt.datetime) -> dt.date | None:
+        """Return the earliest week that was shown at `since` or later; None: not all is known.
+
+        Whoever asked at `since` has seen everything up to that week. A clock that was set back in
+        between counts: what became visible after the earliest week has to be told again.
+        """
+        before = [week for instant, week in self.moves if instant <= since]
+        if not before:
+            return None
+        return min([before[-1], *(week for instant, week in self.moves if instant > since)])
 
 
 def read_state(paths: Paths) -> State | None:
@@ -147,7 +172,15 @@ def read_control(paths: Paths) -> Control | None:
     if found is None:
         return None
     try:
-        return Control(dt.date.fromisoformat(found["as_of_week"]), dict(found["faults"]))
+        return Control(
+            dt.date.fromisoformat(found["as_of_week"]),
+            dict(found["faults"]),
+            # a nation of an earlier version has no memory of its moves: it then tells everything
+            tuple(
+                (dt.datetime.fromisoformat(instant), dt.date.fromisoformat(week))
+                for instant, week in found.get("moves", ())
+            ),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise _illegible(paths.control) from error
 
@@ -156,7 +189,11 @@ def write_control(paths: Paths, control: Control) -> None:
     """Set the clock and the faults."""
     _write(
         paths.control,
-        {"as_of_week": control.as_of_week.isoformat(), "faults": control.faults},
+        {
+            "as_of_week": control.as_of_week.isoformat(),
+            "faults": control.faults,
+            "moves": [[instant.isoformat(), week.isoformat()] for instant, week in control.moves],
+        },
     )
 
 

@@ -61,7 +61,7 @@ def render(dataset: Dataset, file: WorkbookFile, reference: Reference) -> bytes:
     _WRITERS[dataset.kind](sheet, dataset, file, reference)
     out = io.BytesIO()
     book.save(out)
-    return _without_clock(out.getvalue())
+    return without_clock(out.getvalue())
 
 
 def _write_progress(
@@ -234,7 +234,7 @@ def _number(value: Decimal) -> int | float:
     return int(value) if value == int(value) else float(value)
 
 
-def _without_clock(data: bytes) -> bytes:
+def without_clock(data: bytes) -> bytes:
     """Return the same workbook without the moment of its writing."""
     out = io.BytesIO()
     with (

@@ -13,10 +13,12 @@ describes any real agency. See it: `payesh sandbox status`, `payesh sandbox trut
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from random import Random
 from typing import Final
@@ -37,6 +39,13 @@ _SLICE_PROJECTS = 5
 _MONTHLY = ("sim_i01", "sim_i02", "sim_i04", "sim_i06")
 _DIGITAL_ECONOMY = ("sim_i_dig", "sim_i_gdp")
 _FULL = 10_000
+_LONG_WEEKS = 104
+# their plans span a nation of any length, whatever befalls them
+_FATED = ("P01", "P02", "P03", "P04", "P05", "P13", "P14", "P15", "P16", "P17")
+# nobody reports a project before the fortnight in which its plan begins
+_AHEAD = 2 * WEEK
+# the first year that the yearly indicators of a long nation go back to: before Alborz (1389)
+_FIRST_YEAR = 1385
 
 NATIONS: Final = {
     "full": {"weeks": MAX_WEEKS, "agencies": MAX_AGENCIES, "provinces": MAX_PROVINCES},
@@ -86,6 +95,11 @@ class WorldParams:
     def first_week(self) -> dt.date:
         return self.opened_on - (self.weeks - 1) * WEEK
 
+    @property
+    def has_lives(self) -> bool:
+        """Whether the nation is long enough for projects to begin, be re-based and end in it."""
+        return self.weeks >= _LONG_WEEKS
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -119,7 +133,7 @@ class World:
 
     params: WorldParams
     reference: Reference
-    _seen: dict[tuple[str, dt.date], list[Version]] = field(
+    _seen: dict[str, tuple[dt.date, list[Version]]] = field(
         default_factory=dict, repr=False, compare=False
     )
     _plans: dict[str, Plan] = field(default_factory=dict, repr=False, compare=False)
@@ -146,7 +160,16 @@ class World:
     def led_by(self, agency: str) -> tuple[str, ...]:
         return tuple(p for p in self.projects_of(agency) if self.reference.lead(p) == agency)
 
-    @property
+    @cached_property
+    def api_sources(self) -> frozenset[str]:
+        """The names of the sources that are APIs."""
+        return frozenset(d.source for d in self.datasets if d.medium == "api")
+
+    @cached_property
+    def _by_source(self) -> dict[str, Dataset]:
+        return {dataset.source: dataset for dataset in self.datasets}
+
+    @cached_property
     def datasets(self) -> tuple[Dataset, ...]:
         """Return every source, agencies first, in the order of their numbers."""
         found: list[Dataset] = []
@@ -164,7 +187,7 @@ class World:
                 )
             )
             # Not every leader hands in its baselines: some projects have no plan to hold against.
-            if number % 8 in (1, 2, 3) and self.led_by(agency):
+            if number % 8 in (0, 1, 2, 3, 7) and self.led_by(agency):
                 found.append(Dataset(f"{agency}__targets", "target", agency, "api", "once"))
             if number == 2:
                 found.append(
@@ -206,9 +229,9 @@ class World:
 
     def dataset(self, source: str) -> Dataset:
         """Return the dataset of `source`; RefusedError lists those that exist."""
-        for dataset in self.datasets:
-            if dataset.source == source:
-                return dataset
+        found = self._by_source.get(source)
+        if found is not None:
+            return found
         raise RefusedError(
             f"the sandbox has no source {source}",
             "the sandbox nation",
@@ -218,9 +241,16 @@ class World:
     # ------------------------------------------------------------------ what they deliver
     def versions(self, source: str, until: dt.date) -> list[Version]:
         """Return all versions that `source` has shown up to the night of `until`, oldest first."""
-        cached = self._seen.get((source, until))
-        if cached is not None:
-            return cached
+        # a later night extends an earlier one: the longest story told so far holds the shorter
+        known_until, known = self._seen.get(source, (dt.date.min, []))
+        if until > known_until:
+            known = self._tell(source, until)
+            self._seen[source] = (until, known)
+        elif until < known_until:
+            known = known[: bisect_right(known, until, key=lambda version: version.visible_from)]
+        return known
+
+    def _tell(self, source: str, until: dt.date) -> list[Version]:
         dataset = self.dataset(source)
         tell = DUTIES.get((dataset.kind, dataset.medium))
         if tell is not None:
@@ -239,18 +269,23 @@ class World:
             made = self._yearly_indicators(until)
         else:
             made = self._indicator_targets(dataset)
-        shown = sorted(
+        return sorted(
             (version for version in made if version.visible_from <= until),
             key=lambda version: (version.visible_from, version.row.key),
         )
-        if len(self._seen) > 4 * MAX_AGENCIES:
-            self._seen.clear()
-        self._seen[(source, until)] = shown
-        return shown
 
     def rows(self, source: str, week: dt.date) -> list[Row]:
         """Return what an API shows on the night of `week`: the newest version of each row."""
         newest = {version.row.key: version.row for version in self.versions(source, week)}
+        return [newest[key] for key in sorted(newest)]
+
+    def changes(self, source: str, week: dt.date, seen: dt.date) -> list[Row]:
+        """Return the newest versions of the rows that became visible after the night of `seen`."""
+        newest = {
+            version.row.key: version.row
+            for version in self.versions(source, week)
+            if version.visible_from > seen
+        }
         return [newest[key] for key in sorted(newest)]
 
     def files(self, source: str, week: dt.date) -> list[WorkbookFile]:
@@ -301,6 +336,8 @@ class World:
             months = max(6, weeks * 7 // 30 + 3)
         if project == "P14":
             begin = weeks * 7 // 30 + 2
+        if self.params.has_lives and project not in _FATED:
+            begin, months = self._draw_life(project)
         first = calendar.add_months(calendar.month_start(self.params.first_week), begin)
         targets = _s_curve(months)
         if project == "P01":
@@ -308,7 +345,7 @@ class World:
             targets[months // 3 + 1] = targets[months // 3]
         if project == "P03":
             targets = [500, *(max(500, target) for target in targets[1:])]
-        starts = [calendar.add_months(first, step) for step in range(months + 5)]
+        starts = [calendar.add_months(first, step) for step in range(months + 20)]
         revisions: list[tuple[dt.date | None, tuple[tuple[dt.date, int], ...]]] = [
             (None, tuple(zip(starts, targets, strict=False)))
         ]
@@ -317,7 +354,26 @@ class World:
             effective_from = self.params.opened_on - 4 * WEEK + dt.timedelta(days=4)
             longer = tuple(zip(starts, _s_curve(months + 4), strict=False))
             revisions.append((effective_from, longer))
+        if self.params.has_lives and project not in _FATED:
+            life = self.draw("rebase", project)
+            for _ in range(life.choice((0, 0, 1, 1, 2))):
+                # on some Wednesday of the project's second half, four to nine months longer
+                effective_from = week_start(starts[months * life.randint(50, 80) // 100])
+                effective_from += life.randint(1, 6) * WEEK + dt.timedelta(days=4)
+                months += life.randint(4, 9)
+                longer = tuple(zip(starts, _s_curve(months), strict=False))
+                if revisions[-1][0] is None or revisions[-1][0] < effective_from:
+                    revisions.append((effective_from, longer))
         return Plan(tuple(revisions))
+
+    def _draw_life(self, project: str) -> tuple[int, int]:
+        """Return (first month, months) of a plan: some began before the nation, some in it."""
+        draw = self.draw("life", project)
+        span = self.params.weeks * 7 // 30
+        if draw.random() < 0.55:
+            return -draw.randint(0, 14), draw.randint(24, 66)
+        begin = draw.randint(4, span - 14)
+        return begin, draw.randint(12, 40)
 
     def _index(self, week: dt.date) -> int:
         return (week - self.params.first_week).days // 7
@@ -343,6 +399,7 @@ class World:
         speed = draw.randint(72, 108)
         if project == "P16":
             speed = 30
+        temper = self._tempers(project, count) if self.params.has_lives else ()
         series: list[int] = []
         pause = 0
         for index in range(count):
@@ -352,6 +409,11 @@ class World:
             fall = draw.randint(50, 200) if draw.random() < 0.02 else 0
             pause = draw.randint(4, 6) if draw.random() < 0.02 else max(0, pause - 1)
             step = max(0, planned - before) * speed * pace // 10_000
+            if temper:
+                # whoever is behind when the plan ends goes on; good and bad years come and go
+                due = max(planned - before, 25 if series and series[-1] < planned else 0)
+                step = due * temper[index] * pace // 10_000
+                fall //= 2
             value = (series[-1] if series else 0) + step - fall
             if series and (pause or (project == "P03" and last - 5 < index <= last)):
                 value = series[-1]
@@ -363,6 +425,15 @@ class World:
                 value = 0
             series.append(min(_FULL, max(0, value)))
         return series
+
+    def _tempers(self, project: str, count: int) -> list[int]:
+        """Return how fast a project goes against its plan, per cent, week by week."""
+        draw = self.draw("temper", project)
+        usual = 30 if project == "P16" else draw.randint(75, 125)
+        found: list[int] = []
+        while len(found) < count:
+            found += [usual * draw.randint(55, 145) // 100] * draw.randint(20, 60)
+        return found[:count]
 
     # ------------------------------------------------------------------ progress
     def _agency_progress(self, dataset: Dataset, until: dt.date) -> list[Version]:
@@ -396,15 +467,36 @@ class World:
             return 1
         if agency == "sim_a04" and index == 3 and last > 6:
             return None
+        if self.params.has_lives and self.is_nowruz(week):
+            # the fortnight of Nowruz: many offices are closed, some report afterwards (trap D14)
+            chance = self.draw("nowruz", agency, week).random()
+            if index <= last:
+                return None if chance < 0.4 else 0
+            return None if chance < 0.2 else 1 if chance < 0.7 else 0
+        if self.params.has_lives and index < last - 8:
+            return None if self.draw("missing", agency, week).random() < 0.02 else 0
         if index <= last:
             return 0
         return 1 if self.draw("late", agency, week).random() < 0.05 else 0
+
+    def is_nowruz(self, week: dt.date) -> bool:
+        """Tell whether a week lies in the first thirteen days of a Jalali year."""
+        calendar = self.reference.calendar
+        days = (calendar.to_jalali(week + step * dt.timedelta(days=1)) for step in range(7))
+        return any(month == 1 and day <= 13 for _, month, day in days)
+
+    def _begins(self, project: str) -> dt.date:
+        """Return the first week that anybody reports on a project."""
+        if not self.params.has_lives or project in _FATED:
+            return self.params.first_week
+        return week_start(self.plan(project).revisions[0][1][0][0]) - _AHEAD
 
     def _national(self, agency: str, project: str, count: int) -> Iterator[Version]:
         is_lead = self.reference.lead(project) == agency
         last = self.params.weeks - 1
         series = self._actual(project, count)
         draw = self.draw("national", agency, project)
+        begins = self._begins(project)
         for index in range(count):
             week = self._week(index)
             chance, wobble, size, wait = (
@@ -413,6 +505,8 @@ class World:
                 draw.randint(50, 300),
                 draw.randint(1, 3),
             )
+            if week < begins:
+                continue
             actual: int | None = series[index]
             if not is_lead:
                 if (project, agency) == ("P05", "sim_a01"):
@@ -492,8 +586,10 @@ class World:
             (projects[4], last - 1): "actual_pct",
         }
         found: list[Version] = []
+        silence = self._silences(dataset, projects, count) if self.params.has_lives else {}
         for project in projects:
             draw = self.draw("province", dataset.agency, project)
+            begins = self._begins(project)
             series = self._slice_series(dataset.agency, project, dataset.province, count)
             for index, (planned, actual) in enumerate(series):
                 week = self._week(index)
@@ -508,6 +604,8 @@ class World:
                     has_output=actual == _FULL,
                     actual_cost=Decimal(draw.randint(10, 900)),
                 )
+                if week < begins or project in silence.get(index, ()):
+                    continue
                 if rank == 0 and (project, index) in spoilt:
                     ugly = spoilt[(project, index)]
                     values = (
@@ -524,6 +622,24 @@ class World:
                     found.append(Version(row, week + wait * WEEK))
                 else:
                     found.append(Version(row, week))
+        return found
+
+    def _silences(
+        self, dataset: Dataset, projects: tuple[str, ...], count: int
+    ) -> dict[int, tuple[str, ...]]:
+        """Return what a province leaves out of the backlog, by week: all of it, or some projects.
+
+        A missing week is no zero, and half a file takes nothing back (traps S4, S7).
+        """
+        found: dict[int, tuple[str, ...]] = {}
+        for index in range(min(count, self.params.weeks - 8)):
+            week = self._week(index)
+            draw = self.draw("silence", dataset.agency, week)
+            chance = draw.random()
+            if chance < (0.5 if self.is_nowruz(week) else 0.02):
+                found[index] = projects
+            elif chance > 0.97:
+                found[index] = tuple(draw.sample(projects, 2))
         return found
 
     # ------------------------------------------------------------------ targets and indicators
@@ -608,6 +724,8 @@ class World:
     def _years(self, until: dt.date) -> Iterator[tuple[int, dt.date]]:
         calendar = self.reference.calendar
         year = calendar.to_jalali(self.params.opened_on)[0] - 3
+        if self.params.has_lives:
+            year = min(year, _FIRST_YEAR)
         while True:
             last_day = calendar.from_jalali(year + 1, 1, 1) - dt.timedelta(days=1)
             if week_start(last_day) > until:
@@ -622,8 +740,13 @@ class World:
             start = calendar.from_jalali(year, 1, 1)
             for code in ("sim_i03", "sim_i05", *self._digital_economy()):
                 for province in self.reference.provinces.values():
+                    ugly: tuple[Ugly, ...] = ()
                     if not province.exists_on(start):
-                        continue
+                        # somebody fills in a figure for a year before the province was split off
+                        # from its neighbour (trap E3)
+                        if (code, year) != ("sim_i03", _FIRST_YEAR + 2):
+                            continue
+                        ugly = (Ugly("province", province.code, scope="row"),)
                     draw = self.draw("year", code, province.code, year)
                     count, hours = (
                         Decimal(draw.randint(0, 4_000)),
@@ -647,8 +770,9 @@ class World:
                         values,
                         province=province.code,
                         indicator=code,
+                        ugly=ugly,
                     )
-                    found.append(Version(row, ends_in))
+                    found.append(Version(row, max(ends_in, self.params.first_week)))
         return found
 
     def _digital_economy(self) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ Three nights through the real readers, rules, ledger, models and release functio
 with an agency that does not answer. The truth is computed twice: from the receipts in the ledger,
 as `payesh sandbox truth` does, and from the plan of the nights alone, without the database.
 
-Of the three nations one is judged by default; all of them with `PAYESH_TRUTH_SEEDS=1405,7,11`.
+Of the small nations one is judged by default, all of them with `PAYESH_TRUTH_SEEDS=1405,7,11`;
+the whole nation, five years of 56 reporters, with `PAYESH_TRUTH_SEEDS=full-1405,full-7,full-11`.
 """
 
 from __future__ import annotations
@@ -46,15 +47,20 @@ from ingestion.spec.registry import Registry, load_registry
 Marts = dict[str, list[dict[str, Any]]]
 
 # the three nights of a nation belong to its first test
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(
+    3_600 if "full" in os.environ.get("PAYESH_TRUTH_SEEDS", "") else 900
+)
 
 NATIONS = {
-    1405: WorldParams.of("small", dt.date(2026, 11, 14)),
+    "1405": WorldParams.of("small", dt.date(2026, 11, 14)),
     # the year ends in the second week, and the week of Nowruz lies in two years (trap D13)
-    7: WorldParams(dt.date(2026, 3, 7), seed=7, weeks=9, agencies=9, provinces=2),
-    11: WorldParams(dt.date(2025, 3, 15), seed=11, weeks=31, agencies=6, provinces=6),
+    "7": WorldParams(dt.date(2026, 3, 7), seed=7, weeks=9, agencies=9, provinces=2),
+    "11": WorldParams(dt.date(2025, 3, 15), seed=11, weeks=31, agencies=6, provinces=6),
+    "full-1405": WorldParams.of("full", dt.date(2026, 11, 14)),
+    "full-7": WorldParams.of("full", dt.date(2026, 3, 7), seed=7),
+    "full-11": WorldParams.of("full", dt.date(2026, 8, 15), seed=11),
 }
-SEEDS = [int(seed) for seed in os.environ.get("PAYESH_TRUTH_SEEDS", "1405").split(",")]
+SEEDS = os.environ.get("PAYESH_TRUTH_SEEDS", "1405").split(",")
 DEAD = "sim_a04"
 UNREACHED = frozenset({f"{DEAD}__progress", f"{DEAD}__ratings"})
 
@@ -254,5 +260,8 @@ def test_Q5_a_dead_agency_stops_nobody_else(nights: list[Told], params: WorldPar
     assert row["is_missing"]
 
 
-def test_N13_N7_T8_the_ugly_cells_are_quarantined_once(nights: list[Told]) -> None:
-    assert [told.quarantined for told in nights] == [4, 0, 0]
+def test_N13_N7_T8_the_ugly_cells_are_quarantined_once(
+    nights: list[Told], params: WorldParams
+) -> None:
+    # a long nation has a figure of a province before it was split off, too (trap E3)
+    assert [told.quarantined for told in nights] == [5 if params.has_lives else 4, 0, 0]

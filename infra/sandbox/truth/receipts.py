@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from infra.sandbox.calendar import WEEK
 from infra.sandbox.pages import whole_answer
-from infra.sandbox.rows import Dataset
+from infra.sandbox.rows import Dataset, Row
+from infra.sandbox.shapes import shape_of
 from infra.sandbox.truth.model import Delivery, SourceInfo
 from infra.sandbox.world import World
 
 if TYPE_CHECKING:
     import psycopg
+
+_LATELY = 12
+"""Weeks among which changes are looked for before whole answers."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,18 @@ def nightly_deliveries(world: World, nights: Sequence[Night]) -> list[Delivery]:
     """Return what each night brings: the APIs' answers, and workbooks not taken before."""
     found: list[Delivery] = []
     taken: set[tuple[str, str]] = set()
+    asked: dict[str, dt.date] = {}
     for night in nights:
         for dataset in world.datasets:
             if dataset.source in night.absent:
                 continue
             if dataset.medium == "api":
-                rows = world.rows(dataset.source, night.as_of_week)
+                before = asked.get(dataset.source)
+                if before is not None and shape_of(dataset.agency).since is not None:
+                    rows = world.changes(dataset.source, night.as_of_week, before)
+                else:
+                    rows = world.rows(dataset.source, night.as_of_week)
+                asked[dataset.source] = night.as_of_week
                 found.append(Delivery(dataset.source, night.received_at, rows))
                 continue
             for file in world.files(dataset.source, night.as_of_week):
@@ -117,7 +128,7 @@ def ledger_deliveries(
     or somebody has changed the nation's files.
     """
     datasets = {dataset.source: dataset for dataset in world.datasets}
-    answers: dict[str, dict[frozenset[str], dt.date]] = {}
+    answers: dict[str, _Answers] = {}
     found: list[Delivery] = []
     foreign: list[Receipt] = []
     for receipt in receipts:
@@ -131,27 +142,53 @@ def ledger_deliveries(
             if not files:
                 foreign.append(receipt)
         else:
-            known = answers.setdefault(dataset.source, {})
-            if not known:
-                known.update(_answers(world, dataset, until))
-            week = known.get(frozenset(sha for _, sha in receipt.parts))
-            if week is None:
+            known = answers.setdefault(dataset.source, _Answers(world, dataset, until))
+            rows = known.rows(frozenset(sha for _, sha in receipt.parts))
+            if rows is None:
                 foreign.append(receipt)
             else:
-                rows = world.rows(dataset.source, week)
                 found.append(Delivery(dataset.source, receipt.received_at, rows))
     return found, foreign
 
 
-def _answers(world: World, dataset: Dataset, until: dt.date) -> dict[frozenset[str], dt.date]:
-    """Return every whole answer that a source can have given, as hashes of pages, by its week."""
-    found: dict[frozenset[str], dt.date] = {}
-    week = world.params.first_week
-    while week <= until:
-        bodies, after_last = whole_answer(world, dataset.source, week)
-        pages = frozenset(hashlib.sha256(body).hexdigest() for body in bodies)
-        # whoever has no total to go by asks once more after a full last page
-        for seen in (pages, pages | {hashlib.sha256(after_last).hexdigest()}):
-            found.setdefault(seen, week)
-        week += WEEK
-    return found
+class _Answers:
+    """What a source can have answered, by the hashes of its pages; the latest weeks come first.
+
+    Answers are made one after another until the one that is looked for is among them: nights are
+    of the last weeks as a rule, and an answer of five years is dear.
+    """
+
+    def __init__(self, world: World, dataset: Dataset, until: dt.date) -> None:
+        self._world = world
+        self._source = dataset.source
+        self._made: dict[frozenset[str], tuple[dt.date, dt.date | None]] = {}
+        weeks = (until - world.params.first_week).days // 7 + 1
+        latest_first = [until - step * WEEK for step in range(weeks)]
+        self._to_come = self._whole(latest_first)
+        if shape_of(dataset.agency).since is not None:
+            self._to_come = chain(self._changes(latest_first[:_LATELY]), self._to_come)
+
+    def rows(self, pages: frozenset[str]) -> list[Row] | None:
+        """Return the rows of the answer whose pages have these hashes; None when there is none."""
+        while pages not in self._made:
+            following = next(self._to_come, None)
+            if following is None:
+                return None
+            bodies, after_last = whole_answer(self._world, self._source, *following)
+            hashes = frozenset(hashlib.sha256(body).hexdigest() for body in bodies)
+            # whoever has no total to go by asks once more after a full last page
+            for seen in (hashes, hashes | {hashlib.sha256(after_last).hexdigest()}):
+                self._made.setdefault(seen, following)
+        week, since = self._made[pages]
+        if since is None:
+            return self._world.rows(self._source, week)
+        return self._world.changes(self._source, week, since)
+
+    @staticmethod
+    def _whole(weeks: list[dt.date]) -> Iterator[tuple[dt.date, dt.date | None]]:
+        return ((week, None) for week in weeks)
+
+    @staticmethod
+    def _changes(weeks: list[dt.date]) -> Iterator[tuple[dt.date, dt.date | None]]:
+        """Yield (week, week seen before), for every pair of these weeks."""
+        return ((week, seen) for at, week in enumerate(weeks) for seen in weeks[at + 1 :])

@@ -7,14 +7,15 @@ whose values the field's own reader refuses is not taken for it.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
 
-from ingestion.draft.settle import Question, Reader, Settled, magnitude_in
-from ingestion.draft.synonyms import EXACT, PARTIAL, WORDED, Synonyms, bare
+from ingestion.draft.settle import Question, Reader, Settled, magnitude_in, unit_in
+from ingestion.draft.synonyms import EXACT, PARTIAL, WORDED, Synonyms, bare, language_of
 from ingestion.draft.tables import Drawn, Table
 from ingestion.layouts.header import JOINT
 from ingestion.normalise import dates
@@ -33,6 +34,8 @@ _DOUBTFUL_PERIODS: Final = frozenset(map(bare, ("تاریخ گزارش", "تار
 _PERIOD_TEXT: Final = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{4} ?-? ?[Ww] ?\d{1,2}|\d{4}[-/]\d{1,2}|\d{4}"
 )
+_YEAR_RANGE: Final = re.compile(r"\d{4} ?[-/\u2013] ?(?:\d{4}|\d{2})(?!\d)(?![-/.]\d)")
+_ANY_DAY: Final = (dt.date(1850, 1, 1), dt.date(2100, 12, 31))
 _LATIN: Final = {ord(digit): latin for digit, latin in DIGITS.items()}
 _PERIOD_KINDS: Final[tuple[PeriodKind, ...]] = (
     "week",
@@ -79,6 +82,8 @@ class Assigned:
     questions: list[Question] = field(default_factory=list)
     unmapped: list[Drawn] = field(default_factory=list)
     score: float = 0.0
+    # the wide columns are figures of which nothing says what they count
+    is_unnamed: bool = False
 
     @property
     def missing(self) -> list[str]:
@@ -111,13 +116,15 @@ def assign(table: Table, kind_name: str, synonyms: Synonyms, lists: CodeLists) -
         if at not in wide_at and drawn.title not in taken and not drawn.is_row_number:
             result.unmapped.append(drawn)
     _indicator_by_title(reader, lists, result)
+    _measures(table, reader, result)
     _ask_unread(table, reader, synonyms, result)
     for one in result.fields.values():
         weight = 0.5 if one.name in ("period", "reported_at", "province", "agency", "note") else 1.0
         result.score += weight * one.settled.confidence
     # plans by the year look like facts by the year, unless a word says that they are plans
     is_plain = kind.name == "target" and not _speaks_of_targets(table)
-    result.score += 1.5 if result.wide and not is_plain else 0.0
+    result.score += 1.5 if result.wide and not is_plain and not result.is_unnamed else 0.0
+    result.score -= 0.2 if is_plain else 0.0
     result.score -= 0.6 * len([n for n in result.missing if n not in ("period", "agency")])
     return result
 
@@ -154,10 +161,13 @@ def _candidates(
                 )
             if item.type == "rial" and re.search("درصد|percent|pct|[%٪]", drawn.title.lower()):
                 title_score = min(title_score, PARTIAL)
-            by_values = item.code_list is not None and item.is_key
+            by_values = item.code_list is not None and item.is_key and not drawn.has_figures
             if title_score < PARTIAL and not by_values:
                 continue
-            settled = reader.settle(item, drawn.column, drawn.title, table.unit_row.get(at))
+            is_empty = drawn.column.text.null_count() == drawn.column.text.len()
+            if is_empty and (item.is_key or title_score < EXACT):
+                continue
+            settled = reader.settle(item, drawn.column, drawn.title, table.unit_of(at))
             score = _score(item, title_score, settled, drawn)
             if score > 0:
                 found.append(_Candidate(score, title_score, item, at, settled))
@@ -165,18 +175,22 @@ def _candidates(
 
 
 def _score(item: KindField, title_score: float, settled: Settled, drawn: Drawn) -> float:
-    """How certainly a column is a field, by its title and by what its reader makes of it."""
-    if item.code_list is not None:
+    """How certainly a column is a field, by its title and by what its reader makes of it.
+
+    A column that is called like the field is the field, whatever stands in it: what can't be read
+    is a question about the reading (its scale, its order, its list), not about the column.
+    """
+    is_called = title_score >= WORDED - 0.05
+    if item.code_list is not None and not is_called:
         if settled.share < _ENOUGH_CODES:
             return 0.0
         if title_score < PARTIAL:
             distinct = drawn.column.text.drop_nulls().n_unique()
             return _BY_VALUES * settled.share if settled.share > 0.9 and distinct > 1 else 0.0
-        if title_score < WORDED - 0.05:
-            return _BY_VALUES * settled.share
-    elif settled.share < _ENOUGH_CODES:
+        return _BY_VALUES * settled.share
+    if settled.share < _ENOUGH_CODES and not (is_called and settled.questions):
         return 0.0
-    return title_score * (0.6 + 0.4 * settled.share)
+    return title_score * (0.9 + 0.1 * settled.share) if is_called else title_score * settled.share
 
 
 def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: CodeLists) -> None:
@@ -196,6 +210,11 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
             and other.score > one.score - 0.05
             and not _is_better_elsewhere(other, candidates)
         ]
+        twins = [r for r in rivals if _is_translation(one, r, table)]
+        if twins:
+            one = min([one, *twins], key=lambda c: _tongue(table.columns[c.at].title))
+            drawn = table.columns[one.at]
+            rivals = [r for r in rivals if r not in twins]
         rival = next((r for r in rivals if not _says_the_same(one, r, table, lists)), None)
         if rival is not None:
             others = table.columns[rival.at]
@@ -219,14 +238,21 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
                 )
             )
             continue
-        used.add(one.at)
+        used |= {one.at, *(r.at for r in twins)}
         settled = one.settled
         settled.confidence = min(settled.confidence, one.score)
         how = {EXACT: "the title is a known name of it"}.get(
             one.title_score, "the title names it" if one.title_score >= 0.85 else "by its values"
         )
         settled.reasons.insert(0, f"column {drawn.where}: {how}")
-        if one.field.type == "period" and bare(drawn.title) in _DOUBTFUL_PERIODS:
+        above = [cell for cell, unit in table.units_above if unit == settled.options.get("unit")]
+        if above and unit_in(drawn.title) is None and one.at not in table.unit_row:
+            settled.reasons.append(f"the unit stands in {above[0]}, above the table")
+            settled.confidence = min(settled.confidence, 0.9)
+        if twins:
+            settled.reasons.append("the same stands beside it in another language")
+        is_day = settled.options.get("period_kind", "week") in ("week", "date")
+        if one.field.type == "period" and is_day and bare(drawn.title) in _DOUBTFUL_PERIODS:
             settled.questions.append(
                 Question(
                     "period.headers",
@@ -263,7 +289,7 @@ def _ask_unread(table: Table, reader: Reader, synonyms: Synonyms, result: Assign
                 continue
             if synonyms.score(reader.kind.name, item.name, drawn.levels[-1]) < WORDED:
                 continue
-            settled = reader.settle(item, drawn.column, drawn.title, table.unit_row.get(at))
+            settled = reader.settle(item, drawn.column, drawn.title, table.unit_of(at))
             if settled.share < _ENOUGH_CODES:
                 why = settled.questions[0].text if settled.questions else "; ".join(settled.reasons)
                 result.questions.append(
@@ -290,18 +316,45 @@ def _is_better_elsewhere(one: _Candidate, candidates: list[_Candidate]) -> bool:
     )
 
 
+def _tongue(title: str) -> int:
+    """Persian first, then English, then what has no mark, then the others."""
+    found = language_of(title)
+    if found is None:
+        return 2
+    return {"fa": 0, "pe": 0, "en": 1}.get(found[1], 3)
+
+
+def _is_translation(one: _Candidate, other: _Candidate, table: Table) -> bool:
+    """Titles that differ in the mark of their language only: of two names either will do."""
+    if one.field.type not in ("text", "code"):
+        return False
+    marks = [language_of(table.columns[c.at].title) for c in (one, other)]
+    return (
+        marks[0] is not None
+        and marks[1] is not None
+        and bare(marks[0][0]) == bare(marks[1][0])
+        and one.settled.share == other.settled.share
+    )
+
+
 def _says_the_same(one: _Candidate, other: _Candidate, table: Table, lists: CodeLists) -> bool:
-    """A code and the name beside it, say: no choice between them can be wrong."""
+    """A code and the name beside it, say: no choice between them can be wrong.
+
+    Bare numbers beside names that the list has are the same names again, in some numbering.
+    """
     if one.field.code_list is None:
         return False
     name = one.field.code_list
 
-    def codes(at: int) -> pl.Series:
+    def codes(at: int, numbers: bool = False) -> pl.Series:
         texts = table.columns[at].column.text
         day = pl.Series("d", [None], dtype=pl.Date).new_from_index(0, texts.len())
-        return lists.get(name).match(texts, day).value
+        return lists.get(name).match(texts, day, numbers=numbers).value
 
-    return codes(one.at).equals(codes(other.at))
+    mine = codes(one.at)
+    if mine.null_count() == mine.len():
+        return False
+    return mine.equals(codes(other.at)) or mine.equals(codes(other.at, numbers=True))
 
 
 def _ask_fill_down(mapped: Mapped, item: KindField, drawn: Drawn, table: Table) -> None:
@@ -361,7 +414,7 @@ def _wide(
         item = kind.field("value")
         for at, code in codes.items():
             drawn = table.columns[at]
-            settled = reader.settle(item, drawn.column, drawn.title, table.unit_row.get(at))
+            settled = reader.settle(item, drawn.column, drawn.title, table.unit_of(at))
             settled.reasons.insert(0, f"column {drawn.where}: the title is the {list_name} {code}")
             settled.questions = [
                 Question(q.setting.replace("value.", "", 1), q.text) for q in settled.questions
@@ -371,18 +424,79 @@ def _wide(
     return set()
 
 
+def _measures(table: Table, reader: Reader, result: Assigned) -> None:
+    """Columns of figures that no list knows: values of indicators, and each is asked which."""
+    taken = {"value", "numerator", "indicator"} & (set(result.fields) | _asked(result))
+    if reader.kind.name != "indicator_value" or result.wide or taken:
+        return
+    item = reader.kind.field("value")
+    found: list[tuple[Drawn, Settled]] = []
+    for drawn in result.unmapped:
+        if not drawn.has_figures or _NO_MEASURE.search(_spaced(drawn.title)):
+            continue
+        at = next(n for n, one in enumerate(table.columns) if one is drawn)
+        settled = reader.settle(item, drawn.column, drawn.title, table.unit_of(at))
+        if settled.share > _ENOUGH_CODES:
+            settled.reasons.insert(0, f"column {drawn.where}: figures")
+            settled.confidence = min(settled.confidence, CERTAIN)
+            found.append((drawn, settled))
+    if not found or len(found) > _MOST_MEASURES:
+        return
+    result.score += 0.4
+    for drawn, settled in found:
+        result.unmapped.remove(drawn)
+        if len(found) == 1:
+            result.fields["value"] = Mapped("value", settled, [drawn.title], drawn.where)
+            result.questions.append(
+                Question("fields.indicator", f"which indicator is '{drawn.title}'? Its code")
+            )
+            return
+        settled.questions = [
+            Question(q.setting.replace("value.", "", 1), q.text) for q in settled.questions
+        ]
+        settled.questions.append(
+            Question(
+                "set",
+                f"which indicator is '{drawn.title}'? 'set: {{indicator: …}}', or list the title "
+                "under unpivot.ignore",
+            )
+        )
+        result.wide.append(WideGroup(settled, [drawn.title]))
+    result.is_unnamed = True
+
+
+def _spaced(title: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_-]", " ", title)
+
+
+# figures that count nothing: identifiers, places, years
+_NO_MEASURE: Final = re.compile(
+    r"(?i)\b(?:id|ids|code|codes|no|nr|num|number|key|year|yr|month|week|day|date|lat|lon|lng|"
+    r"latitude|longitude|zip|phone|tel|fax|rank|row|index|version|rev)\b|کد|شناسه|شماره|ردیف|سال|"
+    r"ماه|تلفن|تاریخ|رتبه|عرض جغرافیایی|طول جغرافیایی"
+)
+_MOST_MEASURES: Final = 40
+# quarters and halves are no period of any kind
+_PART_OF_YEAR: Final = re.compile(
+    r"(?i)quarter|\bq[1-4]\b|\bh[12]\b|half|semester|season|فصل|سه ?ماهه|نیمه|نیمسال|квартал"
+)
+
+
 @dataclass(frozen=True)
 class _Dated:
     pattern: str
     period_kind: PeriodKind
     rest: str
+    start: dt.date
+    # 1395-96: two years stand in the title
+    is_range: bool
 
 
 def _dated(drawn: Drawn, kind: Kind) -> _Dated | None:
     """The period that a title names, and the form of the title."""
     for level, text in enumerate(drawn.levels):
         latin = text.translate(_LATIN)
-        match = _PERIOD_TEXT.search(latin)
+        match = _YEAR_RANGE.search(latin) or _PERIOD_TEXT.search(latin)
         if match is None or len(re.findall(r"\d+", latin)) > 3:
             continue
         begin, end = match.span()
@@ -390,21 +504,25 @@ def _dated(drawn: Drawn, kind: Kind) -> _Dated | None:
             if word.end() == begin:
                 begin = word.start()
         said = latin[begin:end]
+        is_range = _YEAR_RANGE.fullmatch(said) is not None
         for period_kind in _PERIOD_KINDS:
             if period_kind not in kind.period_kinds:
                 continue
-            found = dates.read_periods(pl.Series([said]), period_kind=period_kind)
-            years = period_kind in ("jalali_year", "gregorian_year")
-            if found.start[0] is None and not (
-                years and found.reason[0] == "outside-window" and len(said) == 4
-            ):
+            found = dates.read_periods(
+                pl.Series([said]),
+                period_kind=period_kind,
+                range_year="first" if is_range else None,
+                window=_ANY_DAY,
+            )
+            start = found.start[0]
+            if start is None:
                 continue
             if re.search("[{}*]", text):
                 return None
             levels = list(drawn.levels)
             levels[level] = text[:begin] + "{period}" + text[end:]
             rest = JOINT.join(levels[:level] + levels[level + 1 :])
-            return _Dated(JOINT.join(levels).strip(), period_kind, rest)
+            return _Dated(JOINT.join(levels).strip(), period_kind, rest, start, is_range)
     return None
 
 
@@ -459,10 +577,29 @@ def _by_period(
             ),
         )
         title = table.columns[members[0]].title
-        settled = reader.settle(item, joined, title, table.unit_row.get(members[0]))
+        settled = reader.settle(item, joined, title, table.unit_of(members[0]))
         settled.questions = [
             Question(q.setting.replace(f"{into}.", "", 1), q.text) for q in settled.questions
         ]
+        start = min(dated[at].start for at in members)
+        if start < dates.FACT_WINDOW[0]:
+            settled.earliest = start
+        if _PART_OF_YEAR.search(first.rest + first.pattern):
+            settled.questions.append(
+                Question(
+                    "period_kind",
+                    f"titles such as '{title}' name a part of a year, which is no period here: "
+                    "leave them out (unpivot.ignore), or which period is it?",
+                )
+            )
+        if any(dated[at].is_range for at in members):
+            settled.questions.append(
+                Question(
+                    "year_of_range",
+                    f"titles such as '{title}' name two years: for which of the two do the "
+                    "figures stand (first or last)?",
+                )
+            )
         settled.reasons.insert(
             0,
             f"{len(members)} titles name a {first.period_kind}, from column "

@@ -14,7 +14,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import polars as pl
@@ -56,6 +56,12 @@ _PERIOD_WORDS: Final = tuple(
     map(key, ("هفته", "دوره", "منتهی", "ماه", "سال", "week", "period", "month", "year"))
 )
 _TRIED: Final = 2
+# a text above the table with more words than this tells a story, and the date in it may be any
+_PROSE: Final = 12
+# kinds are taken from the titles of at least so many own fields
+_OWN: Final = 2
+# parts of a JSON list among which the list of records is sought
+_FIRST: Final = 8
 _EVERYWHERE: Final = frozenset({"period", "reported_at", "retracted", "province", "agency"})
 
 
@@ -116,6 +122,10 @@ def draft(
     Raises IngestError when the bytes are no table at all.
     """
     synonyms = load_synonyms(known)
+    # the names that are nearest to unknown ones take seconds to find, and nobody reads them here
+    quiet = CodeLists(
+        {name: replace(one, labels=()) for name, one in lists.lists.items()}, lists.sha256
+    )
     connector = dict(origin.connector)
     questions: list[Question] = []
     records_at = ""
@@ -139,7 +149,7 @@ def draft(
             origin.name,
         )
     scored = sorted(
-        (assign(table, k, synonyms, lists) for k in ([kind] if kind else _likely(table, synonyms))),
+        (assign(table, k, synonyms, quiet) for k in ([kind] if kind else _likely(table, synonyms))),
         key=lambda one: -one.score,
     )
     best = scored[0]
@@ -165,7 +175,7 @@ def draft(
     _ask_missing(result, best)
     _ask_around(result, table, lists)
     result.unmapped = [f"{d.where} '{d.title}'" for d in best.unmapped]
-    _try(result, parts, lists, received_at)
+    _try(result, parts, quiet, received_at)
     return result
 
 
@@ -213,7 +223,12 @@ def _kind(result: Draft, scored: list[Assigned], is_given: bool) -> None:
         f"{confidence:.2f}: {len(best.fields) + len(best.wide)} of its fields found; "
         f"next: {second.kind.name}"
     )
-    if best.score - second.score < _MARGIN or best.score <= 0:
+    own = [n for n, m in best.fields.items() if n not in _EVERYWHERE and m.settled.share > 0]
+    if (
+        best.score - second.score < _MARGIN
+        or best.score <= 0
+        or (len(own) < _OWN and not best.wide)
+    ):
         del result.content["kind"]
         result.questions.append(
             Question(
@@ -270,7 +285,8 @@ def _period(result: Draft, best: Assigned, table: Table) -> None:
         if said is None:
             continue
         pattern, period_kind, start = said
-        if not any(word in key(pattern) for word in _PERIOD_WORDS):
+        is_prose = len(pattern.split()) > _PROSE
+        if is_prose or not any(word in key(pattern) for word in _PERIOD_WORDS):
             # a day of printing or signing is not the period (three dates are kept apart)
             doubtful.append(f"{cell} «{text[:60]}»")
             continue
@@ -278,7 +294,7 @@ def _period(result: Draft, best: Assigned, table: Table) -> None:
         # the reader takes the pattern off; a text of another form is refused
         mapped = Mapped("period", settled, cell=cell, pattern=None if pattern == "{}" else pattern)
         found.append((mapped, start))
-    for sheet in table.sheets[:1]:
+    for sheet in [] if table.is_text else table.sheets[:1]:
         said = _said(sheet, best.kind.period_kinds)
         every = [_said(name, best.kind.period_kinds) for name in table.sheets]
         if said is not None and all(one is not None and one[0] == said[0] for one in every):
@@ -313,11 +329,13 @@ def _period(result: Draft, best: Assigned, table: Table) -> None:
             )
         )
         return
+    hint = _said(table.sheets[0], best.kind.period_kinds) if table.is_text else None
+    named = f" (the file's name says '{hint[2]}', which is no proof)" if hint else ""
     result.questions.append(
         Question(
             "fields.period",
-            f"which period ({kinds}) do the figures describe? Nothing in the file says so: give "
-            "headers, a cell, or 'value'",
+            f"which period ({kinds}) do the figures describe? Nothing in the file says so{named}: "
+            "give headers, a cell, or 'value'",
         )
     )
 
@@ -365,6 +383,12 @@ def _layout(result: Draft, best: Assigned, table: Table) -> dict[str, Any]:
             result.notes[f"{at}.header_fill"] = (
                 "0.80: the second row has titles below gaps of the first"
             )
+    needed = [m.settled.earliest for m in best.fields.values()]
+    needed += [one.settled.earliest for one in best.wide]
+    days = [day for day in needed if day is not None]
+    if days:
+        layout["earliest"] = min(days)
+        result.notes[f"{at}.earliest"] = "0.95: its periods reach back that far"
     fields: dict[str, Any] = {}
     for item in best.kind.fields:
         mapped = best.fields.get(item.name)
@@ -555,7 +579,14 @@ def _settle_records(data: bytes, connector: dict[str, Any], questions: list[Ques
 def _record_lists(node: Any, at: str) -> list[tuple[str, int]]:
     """Pointer and length of every list of objects, outer ones before those inside records."""
     if isinstance(node, list):
-        return [(at, len(node))] if node and all(isinstance(n, dict) for n in node) else []
+        if node and all(isinstance(n, dict) for n in node):
+            return [(at, len(node))]
+        return [
+            found
+            for number, value in enumerate(node[:_FIRST])
+            if isinstance(value, list)
+            for found in _record_lists(value, f"{at}/{number}")
+        ]
     if isinstance(node, Mapping):
         return [
             found
@@ -566,6 +597,11 @@ def _record_lists(node: Any, at: str) -> list[tuple[str, int]]:
 
 
 def _leaf(node: Any, names: Sequence[str], at: str = "") -> tuple[str, Any] | None:
+    if isinstance(node, list) and not all(isinstance(n, dict) for n in node):
+        # [{"page": 1, …}, [records]]: what is told of the pages stands beside them
+        parts = ((n, v) for n, v in enumerate(node[:_FIRST]) if isinstance(v, dict))
+        found = (_leaf(value, names, f"{at}/{number}") for number, value in parts)
+        return next((one for one in found if one is not None), None)
     if not isinstance(node, Mapping):
         return None
     for name, value in node.items():

@@ -6,6 +6,7 @@ registry refuses the file until the setting is given and the line is gone.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -88,6 +89,8 @@ def _flow(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
     text = str(value)
     if _PLAIN.match(text) and text.lower() not in _RESERVED:
         return text

@@ -6,6 +6,7 @@ reason; a `Question` where several readings remain or none does. Nothing here pa
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ import polars as pl
 from ingestion.contracts.fields import FieldReading, ReadContext, read_field
 from ingestion.draft.synonyms import bare
 from ingestion.layouts.words import is_unit
-from ingestion.normalise import numbers, percent, units, words
+from ingestion.normalise import dates, numbers, percent, units, words
 from ingestion.normalise.codelists import AMAR, CodeLists
 from ingestion.normalise.text import key
 from ingestion.spec.kinds import Kind, KindField, PeriodKind
@@ -37,6 +38,13 @@ _PERIOD_WORDS: Final[tuple[tuple[str, PeriodKind], ...]] = (
     ("month", "jalali_month"),
     ("سال", "jalali_year"),
 )
+_YEAR_ONLY: Final = re.compile(r"^(\d{4})(?:\.0)?$")
+# kinds of period by the years that can be nothing else
+_CENTURIES: Final[tuple[tuple[PeriodKind, int, int], ...]] = (
+    ("gregorian_year", 1850, 2100),
+    ("jalali_year", 1230, 1430),
+)
+_USUAL: Final = dates.FACT_WINDOW[0]
 
 
 @dataclass(frozen=True)
@@ -59,14 +67,18 @@ class Settled:
     reasons: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     share: float = 1.0
+    # the layout's `earliest` that the column needs
+    earliest: dt.date | None = None
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Tries readings of columns for one kind."""
+    """Tries readings of columns for one kind; `earliest` is the first day of a fact, where the
+    file's own period reaches back beyond the usual one."""
 
     kind: Kind
     lists: CodeLists
+    earliest: dt.date | None = None
 
     def read(self, item: KindField, column: Column, **options: str) -> tuple[FieldReading, float]:
         """What the rules make of a column, and the share of its cells that they read."""
@@ -76,6 +88,7 @@ class Reader:
             code_lists=self.lists,
             default_period=self.kind.period_kinds[0],
             is_plan=self.kind.name == "target",
+            earliest=self.earliest,
         )
         column = replace(column, at=column.text)
         reading = read_field(item, column, setting, context)
@@ -196,24 +209,43 @@ class Reader:
             return _judged(
                 Settled({"calendar": full[0]}, 1.0, [reason], [], share), reading, column, item.name
             )
+        if share < 1:
+            settled = self._order(item, column, reading)
+            if settled is not None:
+                return settled
         reason = "stored as dates" if stored else "the year of each value tells its calendar"
         return _judged(Settled({}, 0.9, [reason], [], share), reading, column, item.name)
 
-    def _period(self, item: KindField, column: Column, title: str) -> Settled:
-        ways: dict[PeriodKind, tuple[dict[str, str], FieldReading, float]] = {}
-        for period_kind in self.kind.period_kinds:
-            for calendar in (None, "jalali", "gregorian"):
-                options: dict[str, str] = {"period_kind": period_kind}
+    def _order(self, item: KindField, column: Column, plain: FieldReading) -> Settled | None:
+        """The order of day, month and year that alone reads every value (trap D7); a question
+        where several do; None where the order is not what is missing."""
+        able: list[tuple[dict[str, str], FieldReading]] = []
+        for calendar in (None, "gregorian", "jalali"):
+            for order in ("dmy", "mdy", "ymd"):
+                options = {"date_order": order}
                 if calendar is not None:
                     options["calendar"] = calendar
                 reading, share = self.read(item, column, **options)
-                if share > ways.get(period_kind, ({}, None, 0.0))[2]:
-                    ways[period_kind] = (options, reading, share)
+                if share == 1 and not any(reading.value.equals(other.value) for _, other in able):
+                    able.append((options, reading))
+        if not able:
+            return None
+        if len(able) == 1:
+            options, reading = able[0]
+            reason = f"of all orders of day and month only {options['date_order']} reads all"
+            return _judged(Settled(options, 0.95, [reason]), reading, column, item.name)
+        examples = ", ".join(_examples(plain, column))
+        question = Question(
+            f"{item.name}.date_order",
+            f"in {examples} day and month may be swapped: is the order dmy, mdy or ymd?",
+        )
+        return Settled({}, 0.6, [], [question], 1.0)
+
+    def _period(self, item: KindField, column: Column, title: str) -> Settled:
+        ways = self._period_ways(item, column)
         best = max((share for _, _, share in ways.values()), default=0.0)
         if best < 1 - TOLERATED:
-            reading, share = self.read(item, column, period_kind=self.kind.period_kinds[0])
-            settled = Settled({"period_kind": self.kind.period_kinds[0]}, 0.3, [], [], share)
-            return _judged(settled, reading, column, item.name)
+            return self._far_period(item, column, title) or self._no_period(item, column)
         able = [name for name, (_, _, share) in ways.items() if share == best]
         chosen: PeriodKind | None = able[0] if len(able) == 1 else None
         reason = f"of all periods only {chosen} reads every value"
@@ -234,6 +266,62 @@ class Reader:
         options, reading, share = ways[chosen]
         return _judged(Settled(options, 1.0, [reason], [], share), reading, column, item.name)
 
+    def _period_ways(
+        self, item: KindField, column: Column
+    ) -> dict[PeriodKind, tuple[dict[str, str], FieldReading, float]]:
+        """For each kind of period the plainest settings that read most of the column."""
+        ways: dict[PeriodKind, tuple[dict[str, str], FieldReading, float]] = {}
+        for period_kind in self.kind.period_kinds:
+            for calendar in (None, "jalali", "gregorian"):
+                options: dict[str, str] = {"period_kind": period_kind}
+                if calendar is not None:
+                    options["calendar"] = calendar
+                reading, share = self.read(item, column, **options)
+                if share > ways.get(period_kind, ({}, None, 0.0))[2]:
+                    ways[period_kind] = (options, reading, share)
+        return ways
+
+    def _far_period(self, item: KindField, column: Column, title: str) -> Settled | None:
+        """Years that reach back beyond the usual window, and ranges of two years."""
+        texts = column.text.drop_nulls().str.strip_chars()
+        years = texts.str.extract(_YEAR_ONLY.pattern, 1)
+        if years.null_count() == 0 and texts.len():
+            numbers_ = years.cast(pl.Int32)
+            low, high = int(numbers_.min()), int(numbers_.max())  # type: ignore[arg-type]
+            for period_kind, first, last in _CENTURIES:
+                if period_kind in self.kind.period_kinds and first <= low and high <= last:
+                    shown = low if period_kind == "gregorian_year" else low + 621
+                    earliest = dt.date(shown, 1, 1)
+                    far = replace(self, earliest=earliest)
+                    reading, share = far.read(item, column, period_kind=period_kind)
+                    reason = f"years from {low} to {high}"
+                    settled = Settled({"period_kind": period_kind}, 0.95, [reason], [], share)
+                    settled.earliest = earliest
+                    return _judged(settled, reading, column, item.name)
+        for period_kind in ("gregorian_year", "jalali_year"):
+            if period_kind not in self.kind.period_kinds:
+                continue
+            far = replace(self, earliest=dt.date(1850, 1, 1))
+            options = {"period_kind": period_kind, "year_of_range": "first"}
+            reading, share = far.read(item, column, **options)
+            if share > 1 - TOLERATED:
+                text = (
+                    f"'{title}' holds years such as '{texts[0]}': for which of the two do the "
+                    "figures stand (year_of_range: first or last)?"
+                )
+                question = Question("period.year_of_range", text)
+                settled = Settled({"period_kind": period_kind}, 0.8, [], [question], share)
+                start = reading.value.min()
+                if isinstance(start, dt.date) and start < _USUAL:
+                    settled.earliest = start
+                return settled
+        return None
+
+    def _no_period(self, item: KindField, column: Column) -> Settled:
+        reading, share = self.read(item, column, period_kind=self.kind.period_kinds[0])
+        settled = Settled({"period_kind": self.kind.period_kinds[0]}, 0.3, [], [], share)
+        return _judged(settled, reading, column, item.name)
+
     def _code(self, item: KindField, column: Column) -> Settled:
         if item.code_list is None:
             reading, share = self.read(item, column)
@@ -250,6 +338,19 @@ class Reader:
                 )
                 return Settled({}, 0.6, [], [question], by_number[1])
         settled = Settled({}, 1.0, [f"{share:.0%} of the values are in the list"], [], share)
+        if share < 1 - TOLERATED:
+            unknown = _examples(reading, column)
+            settled.confidence = 0.6
+            settled.questions.append(
+                Question(
+                    f"{item.name}.code_list",
+                    f"{1 - share:.0%} of the texts, such as {', '.join(unknown)}, are in no list "
+                    f"'{item.code_list}': rows with them are quarantined until they stand in "
+                    f"{item.code_list}.csv or alias_{item.code_list}.csv, or another list holds "
+                    "them. Is this the right column all the same?",
+                )
+            )
+            return settled
         return _judged(settled, reading, column, item.name)
 
     def _mark(self, item: KindField, column: Column, **options: str) -> dict[str, str] | Question:

@@ -26,6 +26,7 @@ PARTIAL: Final = 0.5
 
 _BRACKETS: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|«[^«»]*»")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_LANGUAGE: Final = re.compile(r"(?i)^(.{3,}?)[ _-](?:\()?(fa|fas|per|en|eng|fr|fra|ar|ara)\)?$")
 _SIGNS: Final = re.compile(r"[-_.:*/\\#،,\u2020\u2021\u203b%٪]+")
 # words that leave the meaning of a title as it is
 _NEUTRAL_WORDS: Final = (
@@ -49,6 +50,12 @@ def bare(text: str) -> str:
     return _SIGNS.sub("", key(spaced))
 
 
+def language_of(title: str) -> tuple[str, str] | None:
+    """A title without the mark of its language, and the language: `name_en`, `Province_FA`."""
+    match = _LANGUAGE.match(_CAMEL.sub("_", title.strip()))
+    return None if match is None else (match[1], match[2].lower()[:2])
+
+
 @dataclass(frozen=True)
 class Synonyms:
     """Bare titles by kind and field."""
@@ -59,6 +66,9 @@ class Synonyms:
         """How certainly a title names a field: 1 its very synonym, 0.9 one with neutral words
         beside it, 0.5 one with words that may change its meaning, 0 none."""
         said = bare(title)
+        tongue = language_of(title)
+        if tongue is not None:
+            return min(self.score(kind, field, tongue[0]), WORDED)
         known = self.titles[kind].get(field, frozenset())
         if not said:
             return 0.0

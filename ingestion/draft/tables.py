@@ -6,16 +6,19 @@ read by the rules of the layouts room, so that what is proposed here is found th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ingestion.draft.synonyms import WORDED
 from ingestion.layouts.address import letters
 from ingestion.layouts.cells import Cells, is_blank, text_of, to_cells
 from ingestion.layouts.header import JOINT, Target, find_header
 from ingestion.layouts.words import ROW_NUMBER_KEYS, is_figure, is_remark, is_unit, total_keys
 from ingestion.normalise.text import display, key
+from ingestion.normalise.units import rial_power
 from ingestion.readers.json_rows import PART, POINTER
 from ingestion.spec.model import Layout, WideColumn
 from ingestion.table import Column, Grid, JsonRows
@@ -23,6 +26,18 @@ from ingestion.table import Column, Grid, JsonRows
 _SEARCHED: Final = 60
 _DEPTH: Final = 3
 _YEAR: Final = re.compile(r"^(?:1[34]\d\d|19\d\d|20\d\d)$")
+_RANGE: Final = re.compile(r"^(?:[<>\u2264\u2265]\d+|\d+(?:[-\u2013/]\d+|[-+<>]))%?$")
+# titles among the cells of a header, figures among the cells of a column of figures
+_TITLES: Final = 0.8
+_LOOKED_AT: Final = 20
+_LIST: Final = 5
+_UNIT_PHRASE: Final = re.compile(
+    r"(?i)(?:ارقام|مبالغ|مبلغ|اعداد|واحد|amounts?|figures|values|units?)\s*"
+    r"(?:are\s+)?(?:به|بر\s?حسب|in|:|=|-)?\s*:?\s*([^()\[\]:،؛;]+)"
+)
+_UNIT_LEAD: Final = re.compile(r"^(?:به|بر\s?حسب|in|are in)\s+")
+_IN_BRACKETS: Final = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
+_SHORT: Final = 5
 _TOTAL_LIKE: Final = tuple(map(key, ("جمع", "مجموع", "total")))
 
 
@@ -65,6 +80,17 @@ class Table:
     totals: int = 0
     others: list[str] = field(default_factory=list)
     is_json: bool = False
+    # (cell, unit) of units that stand above the table, each unit once
+    units_above: list[tuple[str, str]] = field(default_factory=list)
+    # a text table has no sheets: what stands for one is the name of the file
+    is_text: bool = False
+
+    def unit_of(self, at: int) -> str | None:
+        """The unit of a column by the row of units, else the only one that stands above all."""
+        below = self.unit_row.get(at)
+        if below is not None:
+            return below
+        return self.units_above[0][1] if len(self.units_above) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -122,28 +148,75 @@ def _of_json(rows: JsonRows) -> Table:
 
 
 def _header(grid: Grid, names: Callable[[str], float]) -> _Found | None:
-    """The best header of a sheet: many titles that name fields, all of them words, data below."""
+    """The best header of a sheet: titles that name fields, words above columns of figures, rows
+    of data below. Further levels of titles count only where they tell columns apart."""
     best: _Found | None = None
     for top in range(min(_SEARCHED, len(grid.rows) - 1)):
         filled = [v for v in grid.rows[top] if not is_blank(v)]
-        if len(filled) < 2 or not any(_is_word(v) for v in filled):
+        if len(filled) < 2 or not any(_is_word(v) or _is_year(v) for v in filled):
             continue
         depth, fill = _depth(grid, top)
         titles = _titles(grid, top, depth, fill)
         if titles is None or len(titles) < 2:
             continue
-        words = sum(
-            _is_word(title) or _is_year(title.split(JOINT)[-1]) for title in titles.values()
+        lasts = [title.split(JOINT)[-1] for title in titles.values()]
+        likely = sum(
+            _is_title(title) or _is_title(last)
+            for title, last in zip(titles.values(), lasts, strict=True)
         )
-        if words < len(titles):
+        if likely < len(titles) * _TITLES or not any(map(_is_word, titles.values())):
             continue
         if not _has_data(grid, top + depth, titles):
             continue
-        named = sum(names(title) for title in titles.values())
-        score = 3 * named + min(len(titles), 12) / 4 - top / 100
+        score = _header_score(grid, top, depth, titles, names)
         if best is None or score > best.score:
             best = _Found(grid, top, depth, fill, titles, score)
     return best
+
+
+def _header_score(
+    grid: Grid, top: int, depth: int, titles: dict[int, str], names: Callable[[str], float]
+) -> float:
+    distinct = {key(title): title for title in titles.values()}
+    named = sum(score for score in map(names, distinct.values()) if score >= WORDED - 0.05)
+    typed = _columns_of_figures(grid, top + depth, titles)
+    years = sum(any(map(_is_year, title.split(JOINT))) for title in distinct.values())
+    below = sum(
+        sum(c < len(row) and not is_blank(row[c]) for c in titles) >= min(2, len(titles))
+        for row in grid.rows[top + depth :]
+    )
+    score = 3 * named + min(len(distinct), 12) / 4 + min(typed, 8) / 4 + min(years, 6) / 2
+    score += min(math.log10(below + 1), 3) / 2 - top / 100
+    score -= 3 * (len(titles) - len(distinct)) / len(titles)
+    if len(titles) == 2 and below < _LIST:
+        # labels and values of a description look like a header above a few rows
+        score -= 2
+    lasts = {key(title.split(JOINT)[-1]) for title in titles.values()}
+    last = grid.rows[top + depth - 1]
+    if (
+        depth > 1
+        and len(lasts) == len(titles)
+        and all(c < len(last) and not is_blank(last[c]) for c in titles)
+    ):
+        score -= 0.3 * (depth - 1)
+    return score
+
+
+def _columns_of_figures(grid: Grid, first: int, titles: dict[int, str]) -> int:
+    """How many titles stand above figures and are none themselves."""
+    rows = grid.rows[first : first + _LOOKED_AT]
+    found = 0
+    for column in titles:
+        values = [row[column] for row in rows if column < len(row) and not is_blank(row[column])]
+        found += bool(values) and sum(map(is_figure, values)) >= _TITLES * len(values)
+    return found
+
+
+def _is_title(value: Any) -> bool:
+    """A word, a year or a range such as `0-4`, `<75` and `1395-96`: what figures stand below."""
+    if _is_word(value) or _is_year(value):
+        return True
+    return isinstance(value, str) and _RANGE.match(key(value)) is not None
 
 
 def _is_word(value: Any) -> bool:
@@ -170,6 +243,8 @@ def _depth(grid: Grid, top: int) -> tuple[int, bool]:
     if depth > 1 or top + 1 >= len(grid.rows):
         return depth, False
     upper, lower = grid.rows[top], grid.rows[top + 1]
+    if _parts_twins(upper, lower):
+        return 2, False
     titles = [v for v in lower if not is_blank(v)]
     after = grid.rows[top + 2] if top + 2 < len(grid.rows) else []
     # what stands under a gap of the upper row is a title when figures follow below it
@@ -184,6 +259,16 @@ def _depth(grid: Grid, top: int) -> tuple[int, bool]:
         and any(c < len(after) and is_figure(after[c]) for c in gaps)
     )
     return (2, True) if is_header and not _all_units(titles) else (1, False)
+
+
+def _parts_twins(upper: Sequence[Any], lower: Sequence[Any]) -> bool:
+    """Whether the titles of a row repeat themselves and the words below tell the twins apart."""
+    above = [key(text_of(v) or "") for v in upper]
+    below = [key(text_of(v) or "") for v in lower]
+    if len(above) != len(below) or not all(below) or not all(map(_is_word, lower)):
+        return False
+    pairs = list(zip(above, below, strict=True))
+    return len(set(above)) < len(above) and len(set(pairs)) == len(pairs)
 
 
 def _all_units(values: Sequence[Any]) -> bool:
@@ -213,9 +298,23 @@ def _has_data(grid: Grid, first: int, titles: dict[int, str]) -> bool:
 # ------------------------------------------------------------------------------ the rows
 
 
+def unit_in_words(text: str) -> str | None:
+    """The unit that a text above a table names: «ارقام به میلیارد ریال», `Unit: percent`."""
+    said = display(text)
+    found = [match[1] for match in _UNIT_PHRASE.finditer(said)]
+    found += _IN_BRACKETS.findall(said)
+    found += [said] if len(said.split()) < _SHORT else []
+    for one in found:
+        name = _UNIT_LEAD.sub("", one).strip(" :()[]«».،")
+        if name and (rial_power(name) is not None or is_unit(name) or name in ("%", "٪")):
+            return name
+    return None
+
+
 def _drawn(best: _Found, same: Sequence[_Found]) -> Table:
     usual = total_keys()
     table = Table([], 0, [one.grid.name for one in same], best.top, best.depth, best.fill)
+    table.is_text = best.grid.is_delimited
     for one in same:
         for r, row in enumerate(one.grid.rows[: one.top]):
             table.above += [
@@ -223,6 +322,10 @@ def _drawn(best: _Found, same: Sequence[_Found]) -> Table:
                 for c, v in enumerate(row)
                 if not is_blank(v)
             ]
+    for cell, text in table.above:
+        unit = unit_in_words(text)
+        if unit is not None and all(key(unit) != key(other) for _, other in table.units_above):
+            table.units_above.append((cell, unit))
     names = _ordinals(best.titles)
     values: dict[tuple[str, int], list[Any]] = {name: [] for name in names.values()}
     formats: dict[tuple[str, int], dict[int, str]] = {name: {} for name in values}

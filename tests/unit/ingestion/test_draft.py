@@ -367,8 +367,13 @@ def test_D7_days_and_months_that_may_be_swapped_are_asked() -> None:
         ["سامانه مکان محور", "1405-W35", 60, "05/06/2027"],
     ]
     found = drafted(book(rows), kind="progress")
-    assert "forecast_finish" not in fields(found)
-    assert "fields.forecast_finish" in asked(found)
+    assert columns(found)["forecast_finish"] == "پیش‌بینی پایان"
+    assert "date_order" not in fields(found)["forecast_finish"]
+    assert "fields.forecast_finish.date_order" in asked(found)
+    rows.append(["هویت هوشمند", "1405-W36", 50, "25/04/2027"])
+    settled = drafted(book(rows), kind="progress")
+    assert fields(settled)["forecast_finish"]["date_order"] == "dmy"
+    assert asked(settled) == set()
 
 
 def test_D25_a_day_of_preparation_is_no_period() -> None:
@@ -498,8 +503,8 @@ def test_T8_names_that_no_list_has_are_no_code() -> None:
         ["طرح ناشناخته دو", "1405-W35", 60],
     ]
     found = drafted(book(rows), kind="progress")
-    assert "project" not in fields(found)
-    assert "fields.project" in asked(found)
+    assert columns(found)["project"] == "پروژه"
+    assert "fields.project.code_list" in asked(found)
 
 
 def test_a_period_that_nothing_names_is_asked() -> None:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ingestion import hooks
 from ingestion.spec.kinds import KINDS, KindName, PeriodKind
 
 Calendar = Literal["jalali", "gregorian"]
@@ -432,7 +431,12 @@ class Layout(_Part):
     @field_validator("hook")
     @classmethod
     def _hook_exists(cls, hook: str | None) -> str | None:
-        if hook is not None and hook not in hooks.names():
+        if hook is None:
+            return hook
+        # reading source files must stay cheap: hooks bring the data frames' libraries with them
+        from ingestion import hooks
+
+        if hook not in hooks.names():
             raise ValueError(f"there is no hook '{hook}'; there are: {', '.join(hooks.names())}")
         return hook
 

@@ -91,6 +91,7 @@ class Assigned:
         given = set(self.fields) | {n for one in self.wide for n in one.set}
         given |= {n for one in self.wide for n in re.findall("{([a-z_]+)}", one.pattern or "")}
         given |= {self.into} if self.wide else set()
+        given |= {"indicator"} if self.is_unnamed else set()
         return [f.name for f in self.kind.fields if f.required and f.name not in given]
 
 
@@ -110,6 +111,8 @@ def assign(table: Table, kind_name: str, synonyms: Synonyms, lists: CodeLists) -
     result = Assigned(kind)
     wide_at = _wide(table, reader, synonyms, lists, result)
     candidates = _candidates(table, reader, synonyms, wide_at)
+    if any("{period}" in (one.pattern or "") for one in result.wide):
+        candidates = [one for one in candidates if one.field.type != "period"]
     _take(table, candidates, result, lists)
     taken = {title for one in result.fields.values() for title in one.headers}
     for at, drawn in enumerate(table.columns):
@@ -216,6 +219,8 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
             drawn = table.columns[one.at]
             rivals = [r for r in rivals if r not in twins]
         rival = next((r for r in rivals if not _says_the_same(one, r, table, lists)), None)
+        if rival is not None and not _matters(one.field, result.kind):
+            continue
         if rival is not None:
             others = table.columns[rival.at]
             result.questions.append(
@@ -282,9 +287,12 @@ def _ask_unread(table: Table, reader: Reader, synonyms: Synonyms, result: Assign
                 )
             )
             break
+    in_titles = any("{period}" in (one.pattern or "") for one in result.wide)
     for drawn in list(result.unmapped):
         at = next(n for n, one in enumerate(table.columns) if one is drawn)
         for item in reader.kind.fields:
+            if in_titles and item.type == "period":
+                continue
             if item.name in result.fields or item.name in _asked(result):
                 continue
             if synonyms.score(reader.kind.name, item.name, drawn.levels[-1]) < WORDED:
@@ -340,7 +348,8 @@ def _is_translation(one: _Candidate, other: _Candidate, table: Table) -> bool:
 def _says_the_same(one: _Candidate, other: _Candidate, table: Table, lists: CodeLists) -> bool:
     """A code and the name beside it, say: no choice between them can be wrong.
 
-    Bare numbers beside names that the list has are the same names again, in some numbering.
+    Bare numbers beside names that the list has are the same names again, in some numbering; and so
+    are two columns of unknown texts each of which tells the other.
     """
     if one.field.code_list is None:
         return False
@@ -352,9 +361,11 @@ def _says_the_same(one: _Candidate, other: _Candidate, table: Table, lists: Code
         return lists.get(name).match(texts, day, numbers=numbers).value
 
     mine = codes(one.at)
-    if mine.null_count() == mine.len():
-        return False
-    return mine.equals(codes(other.at)) or mine.equals(codes(other.at, numbers=True))
+    if mine.null_count() < mine.len():
+        return mine.equals(codes(other.at)) or mine.equals(codes(other.at, numbers=True))
+    texts = pl.DataFrame([table.columns[c.at].column.text.alias(str(c.at)) for c in (one, other)])
+    pairs = texts.drop_nulls().unique()
+    return pairs.height > 1 and all(pairs[c].n_unique() == pairs.height for c in pairs.columns)
 
 
 def _ask_fill_down(mapped: Mapped, item: KindField, drawn: Drawn, table: Table) -> None:

@@ -599,9 +599,9 @@ def _record_lists(node: Any, at: str) -> list[tuple[str, int]]:
 def _leaf(node: Any, names: Sequence[str], at: str = "") -> tuple[str, Any] | None:
     if isinstance(node, list) and not all(isinstance(n, dict) for n in node):
         # [{"page": 1, …}, [records]]: what is told of the pages stands beside them
-        parts = ((n, v) for n, v in enumerate(node[:_FIRST]) if isinstance(v, dict))
-        found = (_leaf(value, names, f"{at}/{number}") for number, value in parts)
-        return next((one for one in found if one is not None), None)
+        heads = ((n, v) for n, v in enumerate(node[:_FIRST]) if isinstance(v, dict))
+        leaves = (_leaf(value, names, f"{at}/{number}") for number, value in heads)
+        return next((one for one in leaves if one is not None), None)
     if not isinstance(node, Mapping):
         return None
     for name, value in node.items():

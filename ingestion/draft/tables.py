@@ -159,11 +159,7 @@ def _header(grid: Grid, names: Callable[[str], float]) -> _Found | None:
         titles = _titles(grid, top, depth, fill)
         if titles is None or len(titles) < 2:
             continue
-        lasts = [title.split(JOINT)[-1] for title in titles.values()]
-        likely = sum(
-            _is_title(title) or _is_title(last)
-            for title, last in zip(titles.values(), lasts, strict=True)
-        )
+        likely = sum(all(map(_is_title, title.split(JOINT))) for title in titles.values())
         if likely < len(titles) * _TITLES or not any(map(_is_word, titles.values())):
             continue
         if not _has_data(grid, top + depth, titles):

@@ -436,6 +436,10 @@ def _objects(
             if isinstance(found, dict) and token in found:
                 found = found[token]
                 continue
+            if isinstance(found, list) and token.isdecimal() and int(token) < len(found):
+                # [{"page": 1}, [records]]
+                found = found[int(token)]
+                continue
             names = ", ".join(map(str, list(found)[:12])) if isinstance(found, dict) else ""
             raise ReadError(
                 "records-not-found",

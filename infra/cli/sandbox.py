@@ -7,6 +7,7 @@ Run it: `payesh sandbox start`, `payesh sandbox fault sim_a01 500`, `payesh sand
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -92,21 +93,44 @@ def status(ctx: click.Context) -> None:
 
 
 @group.command()
-@click.argument("agency")
-@click.argument("fault")
+@click.argument("agency", required=False)
+@click.argument("fault", required=False)
 @json_option
 @click.pass_context
-def fault(ctx: click.Context, agency: str, fault: str) -> None:
-    """Give AGENCY a FAULT, or `clear` it.
-
-    \b
-    APIs (sim_a01 ...):      dead, 500, 429, slow, login-page, repeat-page, empty
-    workbooks (sim_p02 ...): corrupt-workbook
-    """
+def fault(ctx: click.Context, agency: str | None, fault: str | None) -> None:
+    """Give AGENCY a FAULT, or `clear` it; without either, list the faults that there are."""
     from infra import sandbox
+    from infra.sandbox.faults import FAULTS
 
+    if agency is None:
+        known = [dataclasses.asdict(found) for found in FAULTS.values()]
+        emit(ctx, _faults(), {"faults": known})
+        return
+    if fault is None:
+        raise RefusedError(
+            f"which fault shall {agency} have?",
+            "payesh sandbox fault",
+            "one of: " + ", ".join(FAULTS) + ", clear",
+        )
     settings = Settings.from_env()
     _tell(ctx, sandbox.set_fault(settings, agency, None if fault == "clear" else fault))
+
+
+def _faults() -> str:
+    from infra.sandbox.faults import FAULTS
+
+    titles = {"api": "of an API (sim_a01 ...)", "workbook": "of a workbook (sim_p02 ...)"}
+    lines: list[str] = []
+    for medium, title in titles.items():
+        lines.append(f"Faults {title}: what happens, the traps, what the house answers")
+        lines += [
+            f"  {found.name:<17} {found.what:<45} {', '.join(found.traps):<9} "
+            + (found.code or "nothing new")
+            for found in FAULTS.values()
+            if found.medium == medium
+        ]
+    lines.append("`payesh sandbox fault AGENCY FAULT` begins one, `... AGENCY clear` ends it")
+    return "\n".join(lines)
 
 
 @group.command()

@@ -28,11 +28,12 @@ import psutil
 from infra.errors import PayeshError, RefusedError
 from infra.sandbox import server
 from infra.sandbox.calendar import WEEK, last_closed_week, week_start
+from infra.sandbox.faults import FAULTS, fault_of, faulty_file, spoil_file, why_not
 from infra.sandbox.pages import page_size
 from infra.sandbox.reference import load_reference
+from infra.sandbox.rows import Dataset
 from infra.sandbox.sources import secret_name, source_text
 from infra.sandbox.state import (
-    FAULTS,
     Control,
     Paths,
     State,
@@ -48,7 +49,6 @@ _FIRST_PORT = 18432
 _PORTS = 400
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
-_CORRUPT = "corrupt.xlsx"
 _LOG_LIMIT_BYTES = 20_000_000
 
 # servers that this very process has started: they have to be reaped here
@@ -182,8 +182,7 @@ def set_week(settings: Settings, week: dt.date) -> list[Path]:
 def set_fault(settings: Settings, agency: str, fault: str | None) -> SandboxInfo:
     """Begin a fault of one reporter, or end it (None); return the new state.
 
-    `dead`, `500`, `429`, `slow`, `login-page`, `repeat-page`, `empty` are an agency's;
-    `corrupt-workbook` is a province's. Raises RefusedError on an unknown one.
+    Raises RefusedError on a fault that is unknown (see `infra.sandbox.faults`) or not for it.
     """
     paths = Paths.of(settings)
     with _locked(paths):
@@ -204,12 +203,12 @@ def set_fault(settings: Settings, agency: str, fault: str | None) -> SandboxInfo
                 "payesh sandbox fault",
                 "one of: " + ", ".join(FAULTS) + ", clear",
             )
-        is_for_workbooks = fault == "corrupt-workbook"
-        if fault is not None and is_for_workbooks != (media[agency] == "workbook"):
+        reason = None if fault is None else why_not(fault, agency, media[agency])
+        if reason is not None:
             raise RefusedError(
-                f"{agency} can't have the fault {fault}",
+                f"{agency} can't have the fault {fault}: {reason}",
                 "payesh sandbox fault",
-                "workbooks are provinces' (sim_p..), the other faults are of APIs (sim_a..)",
+                "workbooks are provinces' (sim_p..), APIs are agencies' (sim_a..)",
             )
         faults = {name: kind for name, kind in control.faults.items() if name != agency}
         if fault is not None:
@@ -280,17 +279,32 @@ def _drop(paths: Paths, world: World, control: Control) -> list[Path]:
                 if not path.exists():
                     _replace(paths, path, render(dataset, file, world.reference))
                     arrived.append(path)
-            broken = folder / f"{dataset.name}-{_CORRUPT}"
-            is_faulty = control.faults.get(dataset.agency) == "corrupt-workbook"
-            if is_faulty and dataset.kind == "progress" and not broken.exists():
-                whole = next(folder.glob(f"{dataset.name}-*.xlsx")).read_bytes()
-                _replace(paths, broken, whole[: len(whole) // 2])
-                arrived.append(broken)
-            elif not is_faulty:
-                broken.unlink(missing_ok=True)
+            if dataset.kind == "progress":
+                arrived += _drop_faulty(paths, world, control, dataset, folder)
     except OSError as error:
         raise _unwritable(paths.drop, error) from error
     return arrived
+
+
+def _drop_faulty(
+    paths: Paths, world: World, control: Control, dataset: Dataset, folder: Path
+) -> list[Path]:
+    """Bring the faulty file that was asked for beside the ordinary ones; take others away."""
+    from infra.sandbox.workbook import render
+
+    fault = control.faults.get(dataset.agency)
+    for path in folder.glob(f"{dataset.name}-*.xlsx"):
+        if fault_of(path.name) not in (None, fault):
+            path.unlink()
+    if fault is None:
+        return []
+    file = faulty_file(world, dataset, fault, control.as_of_week)
+    path = folder / file.name
+    if path.exists():
+        return []
+    data = render(dataset, file, world.reference)
+    _replace(paths, path, spoil_file(fault, data, file.rows))
+    return [path]
 
 
 def _replace(paths: Paths, path: Path, content: bytes) -> None:

@@ -52,14 +52,15 @@ def answer(
     *,
     seen: dt.date | None = None,
     kept: Kept | None = None,
+    one_in: int = 1,
 ) -> Answer:
     """Return the page of `source` that `query` asks for; 400 on a query that makes no sense.
 
     `seen` is the week whose answer the asker has, when only changes since then are asked for;
-    `kept` holds what other pages of the same answer are cut from.
+    `kept` holds what other pages of the same answer are cut from; `one_in` leaves records out.
     """
     shape = shape_of(world.dataset(source).agency)
-    records = _kept(world, source, week, seen, kept)
+    records = _kept(world, source, week, seen, kept)[::one_in]
     try:
         start, size = _window(shape, query, len(records), page_size(world))
     except ValueError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import errno
 import hmac
+import itertools
 import json
 import signal
 import socket
@@ -22,6 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from infra.errors import PayeshError
 from infra.sandbox.calendar import WEEK
+from infra.sandbox.faults import refusal, spoil
 from infra.sandbox.pages import Answer, Kept, answer
 from infra.sandbox.reference import load_reference
 from infra.sandbox.shapes import shape_of
@@ -33,10 +35,7 @@ PORT_TAKEN = 98
 """Exit code: the port is somebody else's, try another."""
 
 _SLOW_SECONDS = 60.0
-_LOGIN_PAGE = (
-    "<!doctype html><html dir='rtl'><title>ورود به سامانه</title>"
-    "<form method='post'><input name='user'><input name='password' type='password'></form></html>"
-)
+_SHRUNKEN = 10
 
 
 class SandboxServer(ThreadingHTTPServer):
@@ -53,6 +52,7 @@ class SandboxServer(ThreadingHTTPServer):
         # the world caches what it has drawn; one drawing at a time is enough
         self.drawing = threading.Lock()
         self.kept: Kept = {}
+        self.numbers = itertools.count(1)
         super().__init__(("127.0.0.1", state.port), _Handler)
 
 
@@ -93,12 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault == "slow":
             time.sleep(_SLOW_SECONDS)
-        if fault == "500":
-            return Answer(500, '{"error":"خطای داخلی سامانه"}'.encode())
-        if fault == "429":
-            return Answer(429, b'{"error":"too many requests"}', headers={"Retry-After": "1"})
-        if fault == "login-page":
-            return Answer(200, _LOGIN_PAGE.encode(), "text/html; charset=utf-8")
+        said = refusal(fault)
+        if said is not None:
+            return said
         if not self._is_authorised(agency):
             return Answer(401, b'{"error":"unauthorised"}', headers={"WWW-Authenticate": "Key"})
         shape = shape_of(agency)
@@ -117,7 +114,22 @@ class _Handler(BaseHTTPRequestHandler):
             week = world.params.first_week - 520 * WEEK
         base_url = f"{self.server.state.url}/{agency}/{name}"
         with self.server.drawing:
-            return answer(world, source, week, query, base_url, seen=seen, kept=self.server.kept)
+            found = answer(
+                world,
+                source,
+                week,
+                query,
+                base_url,
+                seen=seen,
+                kept=self.server.kept,
+                one_in=_SHRUNKEN if fault == "shrunken" else 1,
+            )
+        if fault == "cut-off":
+            # the length promises more than comes
+            self._send(found, found.body[: len(found.body) // 2])
+            self.close_connection = True
+            return None
+        return spoil(found, fault, shape, next(self.server.numbers))
 
     def _is_authorised(self, agency: str) -> bool:
         style = shape_of(agency).auth
@@ -129,14 +141,14 @@ class _Handler(BaseHTTPRequestHandler):
         expected = self.server.state.secrets.get(secret_name(agency), "")
         return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
 
-    def _send(self, found: Answer) -> None:
+    def _send(self, found: Answer, body: bytes | None = None) -> None:
         self.send_response(found.status)
         self.send_header("Content-Type", found.media_type)
         self.send_header("Content-Length", str(len(found.body)))
         for name, value in found.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(found.body)
+        self.wfile.write(found.body if body is None else body)
 
 
 def serve(paths: Paths, reference_dir: Path) -> int:

@@ -21,17 +21,6 @@ from infra.settings import Settings
 
 _MOVES_KEPT: Final = 400
 
-FAULTS: Final = (
-    "dead",
-    "500",
-    "429",
-    "slow",
-    "login-page",
-    "repeat-page",
-    "empty",
-    "corrupt-workbook",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Paths:

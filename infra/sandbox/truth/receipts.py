@@ -15,6 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from infra.sandbox.calendar import WEEK
+from infra.sandbox.faults import fault_of, faulty_file, spoilt_rows
 from infra.sandbox.pages import whole_answer
 from infra.sandbox.rows import Dataset, Row
 from infra.sandbox.shapes import shape_of
@@ -136,10 +137,9 @@ def ledger_deliveries(
         if dataset is None:
             foreign.append(receipt)
         elif dataset.medium == "workbook":
-            names = {name for name, _ in receipt.parts}
-            files = [f for f in world.files(dataset.source, until) if f.name in names]
-            found.extend(Delivery(dataset.source, receipt.received_at, f.rows) for f in files)
-            if not files:
+            taken = _files(world, dataset, {name for name, _ in receipt.parts}, until)
+            found.extend(Delivery(dataset.source, receipt.received_at, rows) for rows in taken)
+            if not taken:
                 foreign.append(receipt)
         else:
             known = answers.setdefault(dataset.source, _Answers(world, dataset, until))
@@ -149,6 +149,22 @@ def ledger_deliveries(
             else:
                 found.append(Delivery(dataset.source, receipt.received_at, rows))
     return found, foreign
+
+
+def _files(
+    world: World, dataset: Dataset, names: set[str], until: dt.date
+) -> list[tuple[Row, ...]]:
+    """Return the rows of the named workbooks, ordinary and faulty ones."""
+    found = [f.rows for f in world.files(dataset.source, until) if f.name in names]
+    for name in names:
+        fault = fault_of(name)
+        if fault is None:
+            continue
+        label = name.removeprefix(f"{dataset.name}-").removesuffix(f"-{fault}.xlsx")
+        week = world.reference.calendar.parse_week(label)
+        file = faulty_file(world, dataset, fault, week)
+        found.append(spoilt_rows(fault, file.rows))
+    return found
 
 
 class _Answers:

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,8 +23,12 @@ from infra import sandbox
 from infra.errors import RefusedError
 from infra.sandbox import WorldParams
 from infra.sandbox.calendar import WEEK
+from infra.sandbox.faults import FAULTS
 from infra.sandbox.state import Paths, read_state, write_state
 from infra.settings import Settings
+from ingestion.connectors import Fetched, collect
+from ingestion.errors import IngestError
+from ingestion.spec.registry import load_spec
 
 OPENED_ON = dt.date(2026, 11, 14)
 SMALL = WorldParams(OPENED_ON, weeks=6, agencies=3, provinces=1)
@@ -169,10 +174,45 @@ def test_P2_P5_P6_faults_begin_and_end(settings: Settings) -> None:
     assert _get(f"{url}?page=2") != whole
 
 
+def _collected(settings: Settings, fault: str | None, agency: str = "sim_a01") -> list[Fetched]:
+    """Fetch the agency's progress as the pipeline does, without its patience."""
+    loaded = load_spec(settings.home / "sandbox" / "sources" / f"{agency}__progress.yml")
+    hasty = {"retries": 0, "read_timeout_seconds": 0.3}
+    connector = loaded.spec.connector.model_copy(update=hasty)
+    spec = loaded.spec.model_copy(update={"connector": connector})
+    sandbox.set_fault(settings, agency, fault)
+    keys = sandbox.secrets(settings)
+    asker = SimpleNamespace(
+        now=lambda: dt.datetime.now(dt.UTC), secrets=lambda ref: keys[ref.removeprefix("env:")]
+    )
+    return collect(replace(loaded, spec=spec), asker)
+
+
+def test_P1_P2_P5_P6_S11_the_house_calls_each_fault_by_its_name(
+    settings: Settings,
+) -> None:
+    sandbox.start(settings, SMALL)
+    told: dict[str, str] = {}
+    late = ("empty", "renamed-field", "shrunken")
+    for fault in FAULTS.values():
+        if fault.medium == "api" and fault.name not in late:
+            with pytest.raises(IngestError) as refused:
+                _collected(settings, fault.name)
+            told[fault.name] = refused.value.code
+    assert told == {name: FAULTS[name].code for name in told}
+    # what is not seen on the way in is told by the records
+    [whole] = _collected(settings, None)
+    [shrunken] = _collected(settings, "shrunken")
+    [empty] = _collected(settings, "empty")
+    assert (shrunken.row_count, empty.row_count) == (-(-(whole.row_count or 0) // 10), 0)
+    [renamed] = _collected(settings, "renamed-field")
+    assert b'"period_v2":' in renamed.parts[0].data
+
+
 def test_a_corrupt_workbook_comes_and_goes(settings: Settings) -> None:
     info = sandbox.start(settings, SMALL)
     sandbox.set_fault(settings, "sim_p02", "corrupt-workbook")
-    broken = info.drop_dir / "sim_p02" / "progress-corrupt.xlsx"
+    broken = info.drop_dir / "sim_p02" / "progress-1405-W35-corrupt-workbook.xlsx"
     assert broken.read_bytes()[:2] == b"PK"
     sandbox.set_fault(settings, "sim_p02", None)
     assert not broken.exists()

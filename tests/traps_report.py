@@ -1,7 +1,8 @@
 """Which trap is held by which test: pytest plugin that writes `tests/traps.md`.
 
 In: `tests/traps.csv` (every way the data lies, by id) and the names of the tests that ran; a test
-names its traps right behind `test_`: `test_D8_leap_day_is_kept`, `test_S1_S10_...`.
+names its traps right behind `test_`: `test_D8_leap_day_is_kept`, `test_S1_S10_...`; a formula that
+dbt tests names them at the beginning of its parameter: `test_formula[K7_realisation_...]`.
 Out: `tests/traps.md` after a run of the whole suite, in a stable order and without times, so that
 it changes only when a trap gains, loses or breaks a test.
 Run it: `make test`
@@ -17,7 +18,8 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
-_IDS = re.compile(r"test_((?:[TNDKESXPQ]\d{1,2}_)+)")
+_IDS = re.compile(r"(?:test_|test_formula\[)((?:[TNDKESXPQ]\d{1,2}_)+)")
+_FORMULA = "test_formula["
 
 
 def traps_of(test_name: str) -> list[str]:
@@ -36,7 +38,9 @@ class TrapsReport:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         path, _, rest = report.nodeid.partition("::")
-        name = rest.rpartition("::")[2].partition("[")[0]
+        name = rest.rpartition("::")[2]
+        if not name.startswith(_FORMULA):
+            name = name.partition("[")[0]
         for trap in traps_of(name):
             test = f"{path}::{name}"
             passed = self.verdicts[trap].get(test, True) and not report.failed

@@ -107,7 +107,9 @@ judged_differently as (
         or (
             t.expected = 1
             and (
-                t.due_at is distinct from {{ due_at('t.period_start', 's.due_hours') }}
+                t.due_at is distinct from {{ due_at(
+                    't.period_start', 's.due_hours + coalesce(o.extra_hours, 0)'
+                ) }}
                 or t.on_time <> coalesce((
                     t.first_received_at
                     <= t.due_at + s.grace_hours::double precision * interval '1 hour'

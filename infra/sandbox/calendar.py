@@ -33,11 +33,32 @@ MONTHS_FA = (
 
 
 @dataclass(frozen=True)
+class DutyException:
+    """A week on which a report is not owed (`extra` None) or may come later.
+
+    It holds for `source` and for the agencies in `agencies`; None means all of them.
+    """
+
+    week_start: dt.date
+    source: str | None
+    agencies: frozenset[str] | None
+    extra: dt.timedelta | None
+
+    def speaks_of(self, week_start: dt.date, source: str, agency: str) -> bool:
+        return (
+            self.week_start == week_start
+            and self.source in (None, source)
+            and (self.agencies is None or agency in self.agencies)
+        )
+
+
+@dataclass(frozen=True)
 class Calendar:
-    """The Jalali calendar over the years of the official table."""
+    """The Jalali calendar over the years of the official table, and departures from duty."""
 
     years: tuple[int, ...]
     first_days: tuple[dt.date, ...]
+    exceptions: tuple[DutyException, ...] = ()
 
     @classmethod
     def from_years(cls, pairs: Iterable[tuple[int, dt.date]]) -> Calendar:

@@ -8,11 +8,11 @@ bands). Nothing here knows the pipeline: only the files are shared.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-from infra.sandbox.calendar import Calendar
+from infra.sandbox.calendar import Calendar, DutyException
 from infra.sandbox.seeds import seed_date, seed_decimal, seed_flag, seed_rows
 
 
@@ -139,9 +139,12 @@ def load_reference(folder: Path) -> Reference:
     bands = sorted(seed_rows(folder, "status_band"), key=lambda row: int(row["sort_no"]))
     newest = max((int(row["band_version"]) for row in bands), default=0)
     return Reference(
-        calendar=Calendar.from_years(
-            (int(row["jalali_year"]), dt.date.fromisoformat(row["first_day_on"]))
-            for row in seed_rows(folder, "official_leap_year")
+        calendar=replace(
+            Calendar.from_years(
+                (int(row["jalali_year"]), dt.date.fromisoformat(row["first_day_on"]))
+                for row in seed_rows(folder, "official_leap_year")
+            ),
+            exceptions=_exceptions(folder),
         ),
         provinces=provinces,
         projects=projects,
@@ -163,3 +166,26 @@ def load_reference(folder: Path) -> Reference:
             for row in seed_rows(folder, "metric")
         },
     )
+
+
+def _exceptions(folder: Path) -> tuple[DutyException, ...]:
+    """Return the departures from weekly duty; those of a province are its agencies'."""
+    homes = {row["agency_code"]: row["province_code"] for row in seed_rows(folder, "agency")}
+    found = []
+    for row in seed_rows(folder, "reporting_exception"):
+        agencies: frozenset[str] | None = None
+        if row["agency_code"] or row["province_code"]:
+            agencies = frozenset(
+                agency
+                for agency, province in homes.items()
+                if row["agency_code"] in ("", agency) and row["province_code"] in ("", province)
+            )
+        extra = None
+        if row["exception_kind"] == "due_extended":
+            extra = dt.timedelta(hours=float(row["extra_hours"]))
+        found.append(
+            DutyException(
+                dt.date.fromisoformat(row["week_start"]), row["source"] or None, agencies, extra
+            )
+        )
+    return tuple(found)

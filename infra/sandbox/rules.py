@@ -7,11 +7,16 @@ instruments, holidays, committees, weights, scales, posts. Read by the independe
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 from infra.sandbox.seeds import seed_date, seed_decimal, seed_flag, seed_rows
+
+_HOME = "IR"
+_FRIDAY = 4
+_MUHARRAM_1442 = dt.date(2020, 8, 20)
+_LONG_YEARS = frozenset({2, 5, 7, 10, 13, 16, 18, 21, 24, 26, 29})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,19 @@ class Instrument:
     counts_days: bool
     rolls: bool
     issued_on: dt.date | None
+    country: str = "IR"
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    """What a country counts months by, and on which days it does not work.
+
+    `rest_days` as Python counts them, Monday 0.
+    """
+
+    counts_gregorian_months: bool
+    rest_days: frozenset[int]
+    holidays: frozenset[dt.date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +113,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules by code. `debtors`: (obligation, agency); `digital`: indicator, target by role."""
+    """The rules by code. `debtors`: (obligation, agency); `digital`: indicator, target by role.
+
+    `holidays` are Iran's; other countries are in `abroad`.
+    """
 
     obligations: dict[str, Obligation]
     debtors: tuple[tuple[str, str], ...]
@@ -107,6 +128,12 @@ class Rules:
     heads: tuple[Head, ...]
     digital: dict[str, tuple[str, Decimal | None]]
     agencies: dict[str, Standing]
+    abroad: dict[str, Country] = field(default_factory=dict)
+
+    def country_of(self, instrument: Instrument) -> Country:
+        """Return the instrument's country; Iran where it is no other."""
+        home = Country(False, frozenset({_FRIDAY}), self.holidays)
+        return self.abroad.get(instrument.country, home)
 
     def weights_on(self, day: dt.date) -> tuple[Weight, ...]:
         """Return the weights of the newest version that is valid on `day`."""
@@ -142,14 +169,16 @@ def load_rules(folder: Path) -> Rules:
                 row["month_convention"] == "days30",
                 seed_flag(row["rolls_to_working_day"]),
                 seed_date(row["issued_on"]),
+                row["country_code"],
             )
             for row in seed_rows(folder, "instrument")
         },
         holidays=frozenset(
             dt.date.fromisoformat(row["holiday_on"])
             for row in seed_rows(folder, "holiday")
-            if not row["province_code"]
-        ),
+            if not row["province_code"] and row["country_code"] == _HOME
+        )
+        | _lunar_holidays(folder),
         committees={
             row["committee_code"]: Committee(
                 row["committee_code"],
@@ -196,4 +225,42 @@ def load_rules(folder: Path) -> Rules:
             row["agency_code"]: Standing(seed_flag(row["is_outside_government"]), row["level"])
             for row in seed_rows(folder, "agency")
         },
+        abroad={
+            row["country_code"]: Country(
+                row["calendar"] == "gregorian",
+                frozenset(int(day) - 1 for day in row["rest_days"].split()),
+                frozenset(
+                    dt.date.fromisoformat(one["holiday_on"])
+                    for one in seed_rows(folder, "holiday")
+                    if one["country_code"] == row["country_code"] and not one["province_code"]
+                ),
+            )
+            for row in seed_rows(folder, "country")
+            if row["country_code"] != _HOME
+        },
+    )
+
+
+def _lunar_holidays(folder: Path) -> frozenset[dt.date]:
+    """Return Iran's holidays by the lunar calendar: months as printed, else as they alternate.
+
+    Every odd month has 30 days, every even one 29, and the last one 30 in eleven of thirty years.
+    """
+    printed = {
+        (int(row["hijri_year"]), int(row["hijri_month"])): dt.date.fromisoformat(row["starts_on"])
+        for row in seed_rows(folder, "lunar_month")
+    }
+    starts: dict[tuple[int, int], dt.date] = {}
+    day = _MUHARRAM_1442
+    for year in range(1442, 1467):
+        for month in range(1, 13):
+            starts[year, month] = day
+            is_long = month % 2 == 1 or (month == 12 and year % 30 in _LONG_YEARS)
+            day += dt.timedelta(days=30 if is_long else 29)
+    starts |= {key: first for key, first in printed.items() if key in starts}
+    return frozenset(
+        first + dt.timedelta(days=int(row["hijri_day"]) - 1)
+        for row in seed_rows(folder, "lunar_holiday")
+        for (_, month), first in starts.items()
+        if month == int(row["hijri_month"])
     )

@@ -16,6 +16,8 @@ def test_names_carry_one_or_several_traps() -> None:
     assert traps_of("test_S1_S10_same_content") == ["S1", "S10"]
     assert traps_of("test_2020_is_no_trap") == []
     assert traps_of("test_weeks") == []
+    assert traps_of("test_formula[K7_D16_both_directions]") == ["K7", "D16"]
+    assert traps_of("test_D8_leap[K7_x]") == ["D8"]
 
 
 def test_a_trap_whose_test_fails_once_fails() -> None:

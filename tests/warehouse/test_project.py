@@ -1,7 +1,7 @@
 """The dbt project judged by itself, and the marts on the real provinces.
 
-The formulas' edge cases are dbt unit tests beside the models; here they are run, together with
-the data tests. The numbers of the real workbook were published with it or computed by hand.
+The formulas' edge cases are in `test_formulas.py`; here the data tests are run. The numbers of the
+real workbook were published with it or computed by hand.
 Run it: `pytest tests/warehouse/test_project.py`
 """
 
@@ -79,10 +79,6 @@ def test_K17_ranks_of_the_real_provinces(real: Any) -> None:
 
 def test_data_tests_hold(real: Any) -> None:
     real.dbt("test", "--exclude-resource-type", "unit_test")
-
-
-def test_formulas_hold_with_their_edge_cases(real: Any) -> None:
-    real.dbt("test", "--select", "test_type:unit")
 
 
 def test_D8_calendar_follows_the_official_leap_years(real: Any) -> None:

@@ -39,7 +39,12 @@ jalali_years as (
 ),
 
 instruments as (
-    select * from {{ ref('instrument') }}
+    select
+        i.*,
+        c.calendar,
+        c.rest_days
+    from {{ ref('instrument') }} as i
+    left join {{ ref('country') }} as c on i.country_code = c.country_code
 ),
 
 -- the day that an obligation's own words name
@@ -227,6 +232,11 @@ counted as (
             when 'week' then l.anchor_on + 7 * l.due_amount
             else l.anchor_on + l.due_amount
         end as due_calendar_on,
+        -- a country that counts Gregorian months ends them by the same rule
+        case
+            when l.due_unit = 'month'
+                then (l.anchor_on + l.due_amount * interval '1 month')::date
+        end as due_gregorian_on,
         -- the day of notification itself does not count
         l.anchor_on
         + l.due_amount * case l.due_unit when 'month' then 30 when 'week' then 7 else 1 end
@@ -238,13 +248,15 @@ counted as (
 dated as (
     select
         a.*,
+        i.country_code,
+        i.rest_days,
         i.issued_on,
         i.rolls_to_working_day and a.due_rule <> 'decision' as is_rolled,
-        coalesce(c.due_calendar_on, a.due_on) as due_calendar_on,
+        coalesce(d.due_calendar_on, a.due_on) as due_calendar_on,
         coalesce(c.due_days30_on, a.due_on) as due_days30_on,
         case
             when i.month_convention = 'days30' then coalesce(c.due_days30_on, a.due_on)
-            else coalesce(c.due_calendar_on, a.due_on)
+            else coalesce(d.due_calendar_on, a.due_on)
         end as due_unrolled_on
     from anchored as a
     left join instruments as i on a.instrument_code = i.instrument_code
@@ -254,6 +266,13 @@ dated as (
             and a.anchor_on = c.anchor_on
             and coalesce(a.due_amount, 0) = c.due_amount
             and coalesce(a.due_unit, '') = c.due_unit
+    cross join lateral (
+        select
+            case
+                when i.calendar = 'gregorian' then coalesce(c.due_gregorian_on, c.due_calendar_on)
+                else c.due_calendar_on
+            end as due_calendar_on
+    ) as d
 ),
 
 rolled as (
@@ -265,12 +284,15 @@ rolled as (
                     select min(d.due_unrolled_on + ahead.days)
                     from generate_series(0, 60) as ahead (days)
                     where
-                        extract(isodow from d.due_unrolled_on + ahead.days) <> 5
+                        position(
+                            extract(isodow from d.due_unrolled_on + ahead.days)::text in d.rest_days
+                        ) = 0
                         and not exists (
                             select
-                            from {{ ref('holiday') }} as h
+                            from {{ ref('int_holiday') }} as h
                             where
                                 h.holiday_on = d.due_unrolled_on + ahead.days
+                                and h.country_code = d.country_code
                                 and coalesce(h.province_code, '') = ''
                         )
                 )

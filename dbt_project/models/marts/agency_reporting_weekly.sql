@@ -70,6 +70,7 @@ reports as (
         coalesce(o.period_kind, r.period_kind) as period_kind,
         coalesce(o.period_start, r.period_start) as period_start,
         (o.source is not null)::integer as expected,
+        coalesce(o.extra_hours, 0) as extra_hours,
         (r.source is not null)::integer as received,
         r.first_received_at,
         r.latest_received_at,
@@ -218,7 +219,9 @@ judged as (
         r.expected,
         r.received,
         s.grace_hours,
-        case when r.expected = 1 then {{ due_at('r.period_start', 's.due_hours') }} end as due_at,
+        case
+            when r.expected = 1 then {{ due_at('r.period_start', 's.due_hours + r.extra_hours') }}
+        end as due_at,
         r.first_received_at,
         r.records,
         r.cells_required,

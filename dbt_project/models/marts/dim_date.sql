@@ -28,18 +28,19 @@ days as (
 national_holidays as (
     select
         holiday_on,
-        min(name_fa) as holiday_name_fa
-    from {{ ref('holiday') }}
-    where province_code is null
+        min(name_fa) as holiday_name_fa,
+        bool_and(is_computed) as is_computed
+    from {{ ref('int_holiday') }}
+    where country_code = 'IR' and province_code is null
     group by holiday_on
 ),
 
 provincial_holidays as (
     select
         holiday_on,
-        string_agg(province_code, ',' order by province_code) as province_codes
-    from {{ ref('holiday') }}
-    where province_code is not null
+        string_agg(distinct province_code, ',' order by province_code) as province_codes
+    from {{ ref('int_holiday') }}
+    where country_code = 'IR' and province_code is not null
     group by holiday_on
 )
 
@@ -56,7 +57,8 @@ select
     (d.date_on - date '2000-01-01') % 7 as day_of_week,
     n.holiday_on is not null as is_national_holiday,
     n.holiday_name_fa,
-    p.province_codes as provincial_holiday_codes
+    p.province_codes as provincial_holiday_codes,
+    coalesce(n.is_computed, false) as is_holiday_computed
 from days as d
 left join national_holidays as n on d.date_on = n.holiday_on
 left join provincial_holidays as p on d.date_on = p.holiday_on

@@ -21,6 +21,7 @@ select
     aggregation_space,
     min_n_rank,
     family,
-    is_simulated
+    is_simulated,
+    accumulation
 from indicators
 {% if is_incremental() %}where false{% endif %}

@@ -7,6 +7,7 @@ month as the limit, and as 30 days each; the instrument says which of the two co
 
 from __future__ import annotations
 
+import calendar as calendar_module
 import datetime as dt
 import json
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.sandbox.calendar import Calendar
-from infra.sandbox.rules import Instrument, Obligation, Rules
+from infra.sandbox.rules import Country, Instrument, Obligation, Rules
 from infra.sandbox.truth.model import Ledger, Record, governing_last
 from infra.sandbox.truth.numbers import rounded
 
@@ -23,7 +24,6 @@ Rows = list[dict[str, Any]]
 Key = tuple[str, str]
 
 _DAY = dt.timedelta(days=1)
-_FRIDAY = 4
 _SOON_DAYS = 14
 _DECISION = "decision"
 _DECISION_INSTRUMENT = "mazandaran_mou"
@@ -71,9 +71,16 @@ def add_jalali_months(calendar: Calendar, day: dt.date, months: int) -> dt.date:
     return first + (min(number, length) - 1) * _DAY
 
 
-def working_day(day: dt.date, holidays: frozenset[dt.date]) -> dt.date:
-    """Return `day`, or the next that is neither a Friday nor a national holiday (trap D16)."""
-    while day.weekday() == _FRIDAY or day in holidays:
+def add_gregorian_months(day: dt.date, months: int) -> dt.date:
+    """Return the same day `months` later, or the last of a month that is too short."""
+    years, month = divmod(day.month - 1 + months, 12)
+    length = calendar_module.monthrange(day.year + years, month + 1)[1]
+    return dt.date(day.year + years, month + 1, min(day.day, length))
+
+
+def working_day(day: dt.date, country: Country) -> dt.date:
+    """Return `day`, or the next that is neither a day of rest nor a holiday there (trap D16)."""
+    while day.weekday() in country.rest_days or day in country.holidays:
         day += _DAY
     return day
 
@@ -202,7 +209,7 @@ class _Engine:
             calendar_on, days30_on = self._offset(obligation, anchor)
         original = days30_on if instrument.counts_days else calendar_on
         if original is not None and instrument.rolls:
-            original = working_day(original, self.rules.holidays)
+            original = working_day(original, self.rules.country_of(instrument))
         return finish(
             Settled(
                 obligation,
@@ -227,7 +234,11 @@ class _Engine:
     def _offset(self, obligation: Obligation, anchor: dt.date) -> tuple[dt.date, dt.date]:
         amount = obligation.amount or 0
         if obligation.unit == "month":
-            by_calendar = add_jalali_months(self.calendar, anchor, amount)
+            instrument = self.rules.instruments[obligation.instrument]
+            if self.rules.country_of(instrument).counts_gregorian_months:
+                by_calendar = add_gregorian_months(anchor, amount)
+            else:
+                by_calendar = add_jalali_months(self.calendar, anchor, amount)
             return by_calendar, anchor + 30 * amount * _DAY
         days = 7 * amount if obligation.unit == "week" else amount
         return anchor + days * _DAY, anchor + days * _DAY

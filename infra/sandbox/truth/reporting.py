@@ -28,20 +28,32 @@ def agency_reporting_weekly(ledger: Ledger, calendar: Calendar, as_of_week: dt.d
             by_period.setdefault(key, []).append(record)
     copied = _copied_forward(ledger)
     keys = set(by_period)
-    for info in ledger.sources.values():
-        keys.update((info.source, "week", week) for week in _owed(info, as_of_week))
+    owed = {
+        info.source: frozenset(_owed(info, calendar, as_of_week))
+        for info in ledger.sources.values()
+    }
+    for name, weeks in owed.items():
+        keys.update((name, "week", week) for week in weeks)
     rows: Rows = []
     for key in sorted(keys):
         source, period_kind, period_start = key
         info = ledger.sources[source]
         records = by_period.get(key, [])
         is_week = period_kind == "week"
-        expected = int(is_week and period_start in _owed(info, as_of_week))
+        expected = int(is_week and period_start in owed[source])
         received = int(bool(records))
         first = ledger.first_received[key] if records else None
         due_at = None
         if expected:
             due_at = tehran_midnight(period_start + WEEK) + _hours(info.due_hours or 0)
+            due_at += max(
+                (
+                    one.extra
+                    for one in calendar.exceptions
+                    if one.extra and one.speaks_of(period_start, source, info.agency)
+                ),
+                default=dt.timedelta(),
+            )
         on_time = int(
             due_at is not None and first is not None and first <= due_at + _hours(info.grace_hours)
         )
@@ -84,14 +96,18 @@ def agency_reporting_weekly(ledger: Ledger, calendar: Calendar, as_of_week: dt.d
     return rows
 
 
-def _owed(info: SourceInfo, as_of_week: dt.date) -> list[dt.date]:
-    """Return the Saturdays of the weeks that a source owes a report on."""
+def _owed(info: SourceInfo, calendar: Calendar, as_of_week: dt.date) -> list[dt.date]:
+    """Return the Saturdays of the weeks that a source owes a report on (trap D14)."""
     if info.cadence != "weekly" or info.owed_from is None:
         return []
     found: list[dt.date] = []
     week = info.owed_from
     while week <= as_of_week and (info.owed_to is None or week <= info.owed_to):
-        found.append(week)
+        if not any(
+            one.extra is None and one.speaks_of(week, info.source, info.agency)
+            for one in calendar.exceptions
+        ):
+            found.append(week)
         week += WEEK
     return found
 

@@ -84,8 +84,9 @@ def test_D11_six_months_from_the_notification_by_both_conventions() -> None:
 
 def test_D16_holidays_roll_only_where_the_instrument_says_so() -> None:
     """Friday 2026-11-20, a holiday on Saturday: Sunday. Thursday is a working day."""
-    assert working_day(FRIDAY, RULES.holidays) == dt.date(2026, 11, 22)
-    assert working_day(FRIDAY - DAY, RULES.holidays) == FRIDAY - DAY
+    home = RULES.country_of(RULES.instruments["session"])
+    assert working_day(FRIDAY, home) == dt.date(2026, 11, 22)
+    assert working_day(FRIDAY - DAY, home) == FRIDAY - DAY
     anchor = jalali(1405, 5, 29)
     assert add_jalali_months(CALENDAR, anchor, 3) == FRIDAY
     assert _a8(notified("A8", anchor))["due_original_on"] == FRIDAY

@@ -25,7 +25,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -140,7 +140,7 @@ def _changed(column: Column, before: pd.Series, after: pd.Series, note: str) -> 
     )
 
 
-def _put(series: pl.Series, rows: list[int], values: list[object]) -> pl.Series:
+def _put(series: pl.Series, rows: list[int], values: Sequence[object]) -> pl.Series:
     return series.clone().scatter(rows, pl.Series(values, dtype=series.dtype))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-_FIELDS = ("project", "agency", "province", "indicator", "obligation", "service")
+_FIELDS = ["project", "agency", "province", "indicator", "obligation", "service"]
 _CODE = r"^\s*([A-Za-z0-9][A-Za-z0-9_.-]*)(?:\s+[-\u2013\u2014|:]\s+|\s*:\s*)\S.*$"
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import DAG, Asset, get_parsing_context, task
 
 from infra.airflow import policy
-from infra.airflow.registry import registry
+from infra.airflow.registry import registry_of
 from ingestion.spec.registry import LoadedSpec
 
 
@@ -47,6 +47,7 @@ def ingest_dag(loaded: LoadedSpec) -> DAG:
     return dag
 
 
-for _loaded in registry().specs.values():
+# a task asks for its own DAG only: the other source files are not read then
+for _loaded in registry_of(policy.source_of_dag(get_parsing_context().dag_id)).specs.values():
     _dag = ingest_dag(_loaded)
     globals()[_dag.dag_id] = _dag

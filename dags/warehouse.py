@@ -36,7 +36,7 @@ with DAG(**policy.warehouse_dag()) as dag:
 
         return tasks.marts_gate(build_id)
 
-    @task(execution_timeout=policy.RELEASE_TIMEOUT)
+    @task(execution_timeout=policy.RELEASE_TIMEOUT, on_success_callback=list(policy.ON_RELEASE))
     def release(build_id: int) -> dict[str, Any]:
         """Publish what has changed as one release, or say that nothing has."""
         from infra.airflow import tasks

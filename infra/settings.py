@@ -2,7 +2,8 @@
 
 In: `PAYESH_HOME`, `PAYESH_DATABASE_URL`, `PAYESH_SNAPSHOTS`, `PAYESH_SOURCES`,
     `PAYESH_SANDBOX` (`off` in production, `small` or `full` for the size of the simulated nation),
-    `PAYESH_NOW` (simulated clock, sandbox only).
+    `PAYESH_NOW` (simulated clock, sandbox only: an instant, or `@FILE` that holds one and is
+    read anew each time, so that the clock can be moved under a running scheduler).
 Out: `Settings`, and `quiet_environment()`: the variables that keep child processes from
     reporting usage or looking for newer versions.
 See it: `payesh doctor`
@@ -28,7 +29,7 @@ _POSTGRES_SCHEMES = ("postgresql", "postgres")
 _OFF = ("off", "0", "no", "false")
 _ON = ("on", "1", "yes", "true")
 _NATIONS = ("small", "full")
-_DEFAULT_NATION = "small"
+_DEFAULT_NATION = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Settings:
     """The installation's paths and switches. Immutable: pass it, never re-read the environment.
 
     `database_url` is None when the embedded server is used; `clock` is None when the real
-    clock is used. `nation` is the size of the simulated nation ('small' or 'full') that a first
-    start makes. Paths are absolute.
+    clock is used, `clock_file` is where it came from if from a file. `nation` is the size of the
+    simulated nation ('small' or 'full') that a first start makes. Paths are absolute.
     """
 
     project_root: Path
@@ -49,6 +50,7 @@ class Settings:
     sandbox: bool
     clock: datetime | None
     nation: str = _DEFAULT_NATION
+    clock_file: Path | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -57,6 +59,7 @@ class Settings:
         root = PROJECT_ROOT
         home = _absolute(_value(env, "PAYESH_HOME") or str(root / ".payesh"))
         sandbox, nation = _sandbox(_value(env, "PAYESH_SANDBOX"))
+        clock, clock_file = _clock_of(_value(env, "PAYESH_NOW"), sandbox)
         return cls(
             project_root=root,
             home=home,
@@ -65,8 +68,9 @@ class Settings:
             source_folders=_source_folders(env, root, home, sandbox),
             reference_dir=root / "dbt_project" / "seeds" / "reference",
             sandbox=sandbox,
-            clock=_clock(_value(env, "PAYESH_NOW"), sandbox),
+            clock=clock,
             nation=nation,
+            clock_file=clock_file,
         )
 
     def now(self) -> datetime:
@@ -98,7 +102,9 @@ class Settings:
         }
         if self.database_url is not None:
             env["PAYESH_DATABASE_URL"] = self.database_url
-        if self.clock is not None:
+        if self.clock_file is not None:
+            env["PAYESH_NOW"] = f"@{self.clock_file}"
+        elif self.clock is not None:
             env["PAYESH_NOW"] = self.clock.isoformat()
         return env
 
@@ -191,6 +197,22 @@ def _sandbox(text: str | None) -> tuple[bool, str]:
         "environment variable PAYESH_SANDBOX",
         "one of: off, on, " + ", ".join(_NATIONS),
     )
+
+
+def _clock_of(text: str | None, sandbox: bool) -> tuple[datetime | None, Path | None]:
+    """Return the simulated instant and the file it was read from, if any."""
+    if text is None or not text.startswith("@"):
+        return _clock(text, sandbox), None
+    path = _absolute(text[1:])
+    try:
+        found = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(
+            "the file of the simulated clock can't be read",
+            f"{path} (from PAYESH_NOW)",
+            "write an instant into it, or unset PAYESH_NOW",
+        ) from error
+    return _clock(found, sandbox), path
 
 
 def _clock(text: str | None, sandbox: bool) -> datetime | None:

@@ -3,8 +3,9 @@
 In: `Settings`. Out: `<PAYESH_HOME>/airflow/airflow.cfg` (mode 0600: it holds the metadata
 address and the secrets), and the variables that make a process use it. Metadata lives in schema
 `airflow` of the house's database, as the role `payesh_airflow`, which sees nothing else.
-Anything can be overridden by Airflow's own `AIRFLOW__SECTION__KEY` variables, for example the
-executor.
+Tasks run in processes of the scheduler, or by Celery workers (`PAYESH_EXECUTOR=celery`,
+`PAYESH_BROKER_URL`, `PAYESH_WORKERS`). Anything can be overridden by Airflow's own
+`AIRFLOW__SECTION__KEY` variables.
 See it: `payesh status`, or `AIRFLOW_HOME=.payesh/airflow airflow config list`
 """
 
@@ -21,16 +22,19 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from infra.errors import PayeshError
+from infra.errors import PayeshError, RefusedError
 from infra.postgres.connect import admin_url
 from infra.settings import Settings, quiet_environment
 
 METADATA_SCHEMA: Final = "airflow"
 METADATA_ROLE: Final = "payesh_airflow"
 ADMIN_USER: Final = "admin"
+_ADMIN_FILE: Final = "admin_password.json"
 BUNDLE: Final = "payesh"
 FIRST_PORT: Final = 8080
 _PORTS_TRIED: Final = 200
+_EXECUTORS: Final = {"local": "LocalExecutor", "celery": "CeleryExecutor"}
+_MOST_WORKERS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,28 @@ class AirflowEnvironment:
 
     def password(self) -> str:
         """Return the admin password; PayeshError when the file is gone."""
-        try:
-            return str(json.loads(self.password_file.read_text(encoding="utf-8"))[ADMIN_USER])
-        except (OSError, ValueError, KeyError) as error:
-            raise PayeshError(
-                "the password of Airflow's admin can't be read",
-                str(self.password_file),
-                "delete the file and run `payesh up` again; a new one is made",
-            ) from error
+        return _password(self.password_file)
 
 
 def airflow_home(settings: Settings) -> Path:
     """Return the folder of this installation's Airflow."""
     return settings.home / "airflow"
+
+
+def admin_password(settings: Settings) -> str:
+    """Return the admin password without touching anything; PayeshError when there is none."""
+    return _password(airflow_home(settings) / _ADMIN_FILE)
+
+
+def _password(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))[ADMIN_USER])
+    except (OSError, ValueError, KeyError) as error:
+        raise PayeshError(
+            "the password of Airflow's admin can't be read",
+            str(path),
+            "delete the file and run `payesh up` again; a new one is made",
+        ) from error
 
 
 def environment(settings: Settings, port: int | None = None) -> AirflowEnvironment:
@@ -79,7 +92,7 @@ def environment(settings: Settings, port: int | None = None) -> AirflowEnvironme
         home.mkdir(parents=True, exist_ok=True)
         home.chmod(0o700)
         state = _state(home, port)
-        password_file = home / "admin_password.json"
+        password_file = home / _ADMIN_FILE
         if not password_file.exists():
             _write_private(password_file, json.dumps({ADMIN_USER: secrets.token_urlsafe(12)}))
         config = home / "airflow.cfg"
@@ -108,6 +121,47 @@ def environment(settings: Settings, port: int | None = None) -> AirflowEnvironme
             "PYTHONPATH": os.pathsep.join(_python_path(settings)),
         },
     )
+
+
+def executor() -> str:
+    """Return how tasks are run (`PAYESH_EXECUTOR`): `local`, in processes here, or `celery`."""
+    name = os.environ.get("PAYESH_EXECUTOR", "").strip().lower() or "local"
+    if name not in _EXECUTORS:
+        raise RefusedError(
+            f"there is no executor {name}",
+            "environment variable PAYESH_EXECUTOR",
+            "use local, or celery with a Redis in PAYESH_BROKER_URL",
+        )
+    return name
+
+
+def broker_url() -> str:
+    """Return the broker of the Celery workers (`PAYESH_BROKER_URL`); RefusedError without one."""
+    url = os.environ.get("PAYESH_BROKER_URL", "").strip()
+    if urlsplit(url).scheme not in ("redis", "rediss"):
+        # the address holds a password: name the variable, never its content (P12)
+        raise RefusedError(
+            "PAYESH_EXECUTOR=celery needs the address of a Redis",
+            "environment variable PAYESH_BROKER_URL",
+            "write redis://:PASSWORD@HOST:6379/0",
+        )
+    return url
+
+
+def workers() -> int:
+    """Return how many Celery workers this machine runs (`PAYESH_WORKERS`, 2); 0 elsewhere."""
+    text = os.environ.get("PAYESH_WORKERS", "").strip() or "2"
+    if not text.isdecimal() or int(text) > _MOST_WORKERS:
+        raise RefusedError(
+            f"PAYESH_WORKERS is not a whole number up to {_MOST_WORKERS}",
+            f"PAYESH_WORKERS={text}",
+            "for example 2",
+        )
+    return int(text) if executor() == "celery" else 0
+
+
+def _executor() -> dict[str, object]:
+    return {"executor": _EXECUTORS[executor()]}
 
 
 def dags_folder(settings: Settings) -> Path:
@@ -211,8 +265,9 @@ def _render(settings: Settings, home: Path, state: Mapping[str, str], passwords:
         "core": {
             "dags_folder": dags_folder(settings),
             "plugins_folder": home / "plugins",
-            "executor": "LocalExecutor",
-            "parallelism": 8,
+            **_executor(),
+            # slots; on two cores a fifth task at a time only slows the other four
+            "parallelism": max(4, 2 * (os.cpu_count() or 1)),
             "load_examples": False,
             "dags_are_paused_at_creation": False,
             "max_active_runs_per_dag": 1,
@@ -251,15 +306,29 @@ def _render(settings: Settings, home: Path, state: Mapping[str, str], passwords:
             "scheduler_heartbeat_sec": 5,
             # a killed worker's task is given back after this long
             "task_instance_heartbeat_timeout": 120,
+            # and what a killed scheduler had queued, after this: five minutes are a long night
+            "orphaned_tasks_check_interval": 30,
         },
         "dag_processor": {
             "dag_bundle_config_list": bundles(dags_folder(settings)),
             "refresh_interval": 30,
-            "min_file_process_interval": 30,
+            # each time all source files are read: a new one waits a minute at the most
+            "min_file_process_interval": 45,
             "parsing_processes": 1,
             "dag_file_processor_timeout": 90,
         },
     }
+    if executor() == "celery":
+        sections["celery"] = {
+            "broker_url": broker_url(),
+            "result_backend": metadata_url(settings, "db+postgresql+psycopg2"),
+            "worker_concurrency": 2,
+        }
+        sections["celery_broker_transport_options"] = {
+            # a task that a killed worker had taken is delivered again after this; loads are safe
+            # to run twice, and none is allowed to run longer
+            "visibility_timeout": 7200,
+        }
     lines = ["# Written by Payesh; changes here are lost. Override with AIRFLOW__SECTION__KEY."]
     for section, options in sections.items():
         lines += ["", f"[{section}]"]

@@ -1,10 +1,12 @@
-"""One whole night in one process: the real DAGs, run by Airflow's own `dag.test()`.
+"""One whole night: the real DAGs, in one process by Airflow's own `dag.test()`, or, where the
+scheduler is running, by the scheduler, which is asked for the runs and followed to their end.
 
 In: `Settings` and the reporting week. Out: a `Night`: what arrived, what was quarantined and
 why, what failed and whose it is, the release, the headline figures with their coverage, and how
 long each stage took. The night is recorded in `ops.night`. One source's failure is shown and the
 night goes on; without the warehouse there is no release and the night has failed.
-What Airflow, dbt and the rooms print goes to `<PAYESH_HOME>/logs/nightly/<run>.log`.
+What Airflow, dbt and the rooms print goes to `<PAYESH_HOME>/logs/nightly/<run>.log`; a night of the
+scheduler has its tasks' logs where the scheduler's always are.
 Run it: `payesh nightly`
 """
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from infra.airflow.environment import AirflowEnvironment
+    from infra.airflow.live import Live, Run
     from ingestion.spec.registry import LoadedSpec, Registry
 
 HEADLINES: Final = (
@@ -48,6 +51,8 @@ HEADLINES: Final = (
 )
 FINDINGS_SHOWN: Final = 8
 LOGS_KEPT: Final = 30
+_PICK_UP_SECONDS: Final = 120.0
+"""So long a source file that was just written may take to become a DAG."""
 
 Status = Literal["done", "partial", "failed"]
 
@@ -219,8 +224,9 @@ def captured_output(
 def run_night(settings: Settings, week: date | None, log: Path, watcher: Watcher) -> Night:
     """Run the night of `week` (its Saturday; None: the last closed one in Tehran).
 
-    Raises PayeshError when the house itself can't work (no database, no disk, another night or
-    the scheduler is running); a failed warehouse comes back as `status` failed.
+    Beside a running scheduler its runs and this night's share pools and locks, and two runs of one
+    DAG come one after the other. Raises PayeshError when the house itself can't work (no database,
+    no disk, another night is running); a failed warehouse comes back as `status` failed.
     """
     with alone(settings):
         return _Runner(settings, week, log, watcher).run()
@@ -235,6 +241,7 @@ class _Runner:
         self.asked = week
         self.log = log
         self.faults: dict[str, Fault] = {}
+        self.live: Live | None = None
         self.stage = ""
 
     # what the tasks tell (infra.airflow.progress.Listener)
@@ -250,7 +257,7 @@ class _Runner:
 
     def run(self) -> Night:
         began = time.monotonic()
-        self._preflight()
+        self.live = self._scheduler()
         night = self._open()
         try:
             with self._timed(night, "database"):
@@ -262,10 +269,14 @@ class _Runner:
             with self._timed(night, "registry"):
                 registry = self._registry(night)
             with self._timed(night, "airflow"):
-                dags = self._airflow(registry)
+                dags = self._airflow(registry) if self.live is None else {}
+                paused = [] if self.live is None else self._known(self.live, registry)
             with progress.listening(self):
                 with self._timed(night, "ingest"):
-                    self._ingest(night, registry, dags)
+                    if self.live is None:
+                        self._ingest(night, registry, dags)
+                    else:
+                        self._ingest_live(night, registry, self.live, paused)
                 self._warehouse(night, dags)
             with self._timed(night, "report"):
                 self._report(night)
@@ -275,16 +286,19 @@ class _Runner:
         self._close(night, began, None)
         return night
 
-    def _preflight(self) -> None:
+    def _scheduler(self) -> Live | None:
+        """Return the running scheduler, which then does the night; None where there is none."""
+        from infra.airflow.live import Live
         from infra.airflow.supervisor import running
 
         live = running(self.settings)
-        if live is not None:
+        if live is None:
+            return None
+        if live.phase == "stopping":
             raise RefusedError(
-                "the scheduler is running; it does the nights itself",
-                live.url,
-                "trigger the DAGs there, or run `payesh down --keep-database` first",
+                "the scheduler is being stopped", live.url, "wait until `payesh down` is done"
             )
+        return Live(self.settings)
 
     def _open(self) -> Night:
         from ingestion.normalise.calendar import last_closed_week, week_label
@@ -336,7 +350,8 @@ class _Runner:
             )
             night.problems.append(fault)
             self.watcher.failed("registry", fault)
-        sync_registry(found.specs.values(), ingest_context(self.settings, night.run_id))
+        context = ingest_context(self.settings, night.run_id)
+        sync_registry(found.specs.values(), context, found.retired)
         self._said(f"{len(found.specs)} sources, {len(found.problems)} broken files")
         return found
 
@@ -372,10 +387,85 @@ class _Runner:
             if result.fault is not None:
                 result.state = "failed"
 
+    def _known(self, live: Live, registry: Registry) -> list[str]:
+        """Wait until the scheduler knows every DAG of the night; return those that are paused."""
+        from infra.airflow.policy import source_dag_id
+
+        wanted = {source_dag_id(name) for name in registry.specs} | {"warehouse"}
+        deadline = time.monotonic() + _PICK_UP_SECONDS
+        while True:
+            dags = live.dags()
+            missing = sorted(wanted - dags.keys())
+            if not missing:
+                break
+            if time.monotonic() > deadline:
+                raise PayeshError(
+                    f"the scheduler does not know {missing[0]} and {len(missing) - 1} more DAGs",
+                    str(self.settings.log_dir / "airflow" / "dag-processor.log"),
+                    "see the DAG import errors in Airflow, or `payesh status`",
+                )
+            time.sleep(1)
+        self._said(f"the scheduler is running and does this night, {len(wanted)} DAGs")
+        paused = sorted(name for name in wanted if dags[name]["is_paused"])
+        if "warehouse" in paused:
+            raise RefusedError(
+                "somebody has paused the DAG warehouse: there would be no release",
+                str(self.settings.home),
+                "switch it on again in Airflow's pages",
+            )
+        return paused
+
+    def _ingest_live(self, night: Night, registry: Registry, live: Live, paused: list[str]) -> None:
+        from infra.airflow.policy import source_dag_id
+
+        results = {source_dag_id(name): _source_night(s) for name, s in registry.specs.items()}
+        night.sources += results.values()
+        for name in paused:
+            self._said(f"{name} is paused and left out")
+        conf = {"as_of_week": night.as_of_week.isoformat(), "night": night.run_id}
+        runs = [live.start(n, f"night__{night.run_id}", conf) for n in results if n not in paused]
+
+        def ended(run: Run, state: str) -> None:
+            result = results[run.dag_id]
+            if state == "success":
+                self.watcher.said(f"{result.source}.load", "done")
+                return
+            for task in live.tasks(run).values():
+                if task.fault is not None:
+                    self.failed(f"{result.source}.{task.task_id}", task.fault)
+            result.fault = (
+                self.faults.get(f"{result.source}.fetch")
+                or self.faults.get(f"{result.source}.load")
+                or Fault("ended", "the run ended without saying why", run.run_id, "see its log")
+            )
+            result.state = "failed"
+
+        live.wait(runs, ended)
+        for run in runs:
+            results[run.dag_id].seconds = sum(
+                task.seconds or 0.0 for task in live.tasks(run).values()
+            )
+
+    def _run_live(self, live: Live, dag_id: str, night: Night) -> _Outcome:
+        conf = {"as_of_week": night.as_of_week.isoformat(), "night": night.run_id}
+        run = live.start(dag_id, f"night__{night.run_id}", conf)
+        live.wait([run])
+        found = _Outcome({}, {})
+        for name, task in live.tasks(run).items():
+            found.states[name] = task.state
+            if task.seconds is not None:
+                found.seconds[name] = task.seconds
+            if task.fault is not None:
+                self.failed(name, task.fault)
+        return found
+
     def _warehouse(self, night: Night, dags: Mapping[str, DAG]) -> None:
         steps = ("raw_gate", "dbt_build", "marts_gate", "release")
         with self._timed(night, "warehouse"):
-            outcome = self._run_dag(dags["warehouse"], night)
+            if self.live is None:
+                outcome = self._run_dag(dags["warehouse"], night)
+            else:
+                outcome = self._run_live(self.live, "warehouse", night)
         for step in steps:
             seconds = outcome.seconds.get(step)
             if seconds is not None:

@@ -216,9 +216,15 @@ def notify_deadline(task: str, until: str, context: Mapping[str, Any]) -> None:
     """Airflow's deadline callback: the operator hears that `task` is not done by `until`.
 
     `context` is the short one of deadline alerts: the run as plain data. A run that ends
-    successfully before its deadline is never told of.
+    successfully before its deadline is never told of; under a simulated clock the deadline is that
+    clock's. `notify_released` gives the all-clear.
     """
     run = context.get("dag_run") or {}
+    settings = Settings.from_env()
+    due = (context.get("deadline") or {}).get("deadline_time")
+    if settings.clock is not None and due is not None and settings.clock < _instant(due):
+        _log.info("%s: the simulated clock has not reached %s", run.get("dag_id"), due)
+        return
     dag_id, run_id = str(run.get("dag_id", "")), str(run.get("dag_run_id", ""))
     channels = Channels.from_env()
     state = str(run.get("state") or "still running")
@@ -237,7 +243,30 @@ def notify_deadline(task: str, until: str, context: Mapping[str, Any]) -> None:
         run=run_id,
         link=_link(dag_id, run_id, "release"),
     )
-    outcome = send(notice, Settings.from_env().home, channels)
+    outcome = send(notice, settings.home, channels)
+    _log.info("notice %s: %s", notice.key, outcome)
+
+
+def notify_released(context: Mapping[str, Any]) -> None:
+    """Airflow's callback of the release: who was told that it is late hears that it is out."""
+    settings = Settings.from_env()
+    ti = context.get("task_instance") or context.get("ti")
+    dag_id, run_id = str(getattr(ti, "dag_id", "")), str(getattr(ti, "run_id", ""))
+    key = f"{dag_id}.deadline"
+    if not is_open(settings.home, key):
+        return
+    channels = Channels.from_env()
+    notice = Notice(
+        kind="settled",
+        key=key,
+        subject=dag_id,
+        fault=Fault("release-late", "The release that was late is out.", run_id, ""),
+        email=channels.operator or "",
+        dag=dag_id,
+        run=run_id,
+        link=_link(dag_id, run_id, str(getattr(ti, "task_id", ""))),
+    )
+    outcome = send(notice, settings.home, channels)
     _log.info("notice %s: %s", notice.key, outcome)
 
 
@@ -276,6 +305,11 @@ def is_open(home: Path, key: str) -> bool:
     except (OSError, ValueError, KeyError):
         # No memory yet: nothing was told, so nothing is to be taken back.
         return False
+
+
+def _instant(value: object) -> datetime:
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _contact(dag: object) -> tuple[str, str]:

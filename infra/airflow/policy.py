@@ -8,13 +8,20 @@ its next night, one that has run before makes up for the last night missed while
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from infra.airflow.notifier import notify_deadline, notify_failure, notify_recovery
+from infra.airflow.notifier import (
+    notify_deadline,
+    notify_failure,
+    notify_recovery,
+    notify_released,
+)
+from infra.errors import RefusedError
 
 if TYPE_CHECKING:
     from airflow.sdk import CronTriggerTimetable
@@ -55,6 +62,8 @@ HOST_SLOTS: Final = 2
 """Sources asked at the same time on one host; each has its own bounded concurrency on top."""
 
 HOUSE_OWNER: Final = "payesh"
+ON_RELEASE: Final = (notify_recovery, notify_released)
+"""A release ends two kinds of trouble: a step that failed, and a deadline that was missed."""
 
 FETCH_TIMEOUT: Final = timedelta(minutes=30)
 LOAD_TIMEOUT: Final = timedelta(minutes=30)
@@ -155,6 +164,12 @@ def source_dag_id(source: str) -> str:
     return f"ingest__{source}"
 
 
+def source_of_dag(dag_id: str | None) -> str | None:
+    """Return the source whose DAG this is; None when it is none, or no DAG is asked for."""
+    prefix = source_dag_id("")
+    return dag_id.removeprefix(prefix) if dag_id and dag_id.startswith(prefix) else None
+
+
 def source_asset_uri(source: str) -> str:
     """Return the address of a source's records as Airflow knows them."""
     return f"payesh://raw/{source}"
@@ -185,10 +200,20 @@ def pools(sources: Iterable[LoadedSpec]) -> dict[str, int]:
     return wanted
 
 
+def retry_delay() -> timedelta:
+    """Return the wait before a task's first retry (`PAYESH_RETRY_SECONDS`, 60)."""
+    text = os.environ.get("PAYESH_RETRY_SECONDS", "").strip() or "60"
+    if not text.isdecimal() or not 1 <= int(text) <= 1800:
+        raise RefusedError(
+            "PAYESH_RETRY_SECONDS is not a whole number from 1 to 1800",
+            f"PAYESH_RETRY_SECONDS={text}",
+            "for example 60",
+        )
+    return timedelta(seconds=int(text))
+
+
 def operator_email() -> str:
     """Return whom the house's own alerts go to (`PAYESH_OPERATOR_EMAIL`)."""
-    import os
-
     return os.environ.get("PAYESH_OPERATOR_EMAIL", "").strip() or "operator@localhost"
 
 
@@ -274,7 +299,7 @@ def _task_arguments(owner: str, retries: int) -> dict[str, Any]:
     return {
         "owner": owner,
         "retries": retries,
-        "retry_delay": timedelta(minutes=1),
+        "retry_delay": retry_delay(),
         # doubles with each try, with Airflow's own jitter, never beyond half an hour
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(minutes=30),

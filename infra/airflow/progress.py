@@ -13,7 +13,7 @@ from typing import Protocol
 
 from infra.airflow.faults import Fault
 
-_log = logging.getLogger("payesh")
+log = logging.getLogger("payesh")
 _listeners: list[Listener] = []
 
 
@@ -29,14 +29,14 @@ class Listener(Protocol):
 
 def say(stage: str, text: str) -> None:
     """Report progress of a stage."""
-    _log.info("%s: %s", stage, text)
+    log.info("%s: %s", stage, text)
     for listener in _listeners:
         listener.say(stage, text)
 
 
 def failed(stage: str, fault: Fault) -> None:
     """Report what made a stage fail; the log gets it as its last words."""
-    _log.error("%s failed [%s]\n%s", stage, fault.code, fault)
+    log.error("%s failed [%s]\n%s", stage, fault.code, fault)
     for listener in _listeners:
         listener.failed(stage, fault)
 

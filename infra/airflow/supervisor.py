@@ -1,8 +1,8 @@
 """Keeps Airflow running: api-server, scheduler and dag-processor, and what they stand on.
 
-In: `Settings`. Out: one supervising process with three children, each in its own process group
-with its own log; a child that dies is started again after 1, 2, 4 ... 60 seconds. The embedded
-Postgres and the sandbox are looked after in the same loop. State is in
+In: `Settings`. Out: one supervising process with three children (and Celery workers, if any), each
+in its own process group with its own log; a child that dies is started again after 1, 2, 4 ... 60
+seconds. The embedded Postgres and the sandbox are looked after in the same loop. State is in
 `<PAYESH_HOME>/airflow/supervisor.json`. Stopping goes in order, by process id, and ends what a
 killed supervisor has left behind.
 Run it: `payesh up`, `payesh down`
@@ -27,7 +27,13 @@ from typing import Final
 import psutil
 import requests
 
-from infra.airflow.environment import AirflowEnvironment, airflow_home, environment, free_port
+from infra.airflow.environment import (
+    AirflowEnvironment,
+    airflow_home,
+    environment,
+    free_port,
+    workers,
+)
 from infra.airflow.lock import alone
 from infra.airflow.metadata import close_dead_runs, ensure_metadata, ensure_pools
 from infra.errors import PayeshError, RefusedError
@@ -39,8 +45,9 @@ COMPONENTS: Final[dict[str, tuple[str, ...]]] = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
 }
-"""In the order of starting; stopped in the order of `_STOP_ORDER`."""
-_STOP_ORDER: Final = ("dag-processor", "scheduler", "api-server")
+"""In the order of starting. What does not serve the others is stopped first."""
+_SERVES: Final = "api-server"
+_WORKER: Final = "worker-"
 
 START_SECONDS: Final = 180.0
 STOP_SECONDS: Final = 25.0
@@ -106,6 +113,15 @@ class Report:
     seconds: float = 0.0
 
 
+def components() -> dict[str, tuple[str, ...]]:
+    """Return the components of this machine: with Celery, its workers too."""
+    found = dict(COMPONENTS)
+    for number in range(1, workers() + 1):
+        name = f"{_WORKER}{number}"
+        found[name] = ("celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{name}@%h")
+    return found
+
+
 def running(settings: Settings) -> State | None:
     """Return the state of the live supervisor, None when there is none."""
     state = State.read(settings)
@@ -162,7 +178,7 @@ def stop(settings: Settings) -> bool:
     if supervisor is not None:
         supervisor.terminate()
         try:
-            supervisor.wait(STOP_SECONDS * len(COMPONENTS) + 10)
+            supervisor.wait(STOP_SECONDS * len(state.children) + 10)
         except psutil.TimeoutExpired:
             supervisor.kill()
             supervisor.wait(10)
@@ -181,7 +197,9 @@ def health(settings: Settings) -> Report:
     components = {child.name: "down" for child in state.children}
     for child in state.children:
         if _process(child.pid, child.created) is not None:
-            components[child.name] = "starting"
+            # a worker tells nobody how it is: it runs, or it is started again
+            is_worker = child.name.startswith(_WORKER)
+            components[child.name] = "healthy" if is_worker else "starting"
     try:
         told = requests.get(f"{state.url}/api/v2/monitor/health", timeout=3).json()
     except (requests.RequestException, ValueError):
@@ -211,7 +229,7 @@ class _Supervisor:
         self.handles: dict[str, subprocess.Popen[bytes]] = {}
         me = psutil.Process()
         self.state = State(
-            me.pid, me.create_time(), self.airflow.url, children=[Child(n) for n in COMPONENTS]
+            me.pid, me.create_time(), self.airflow.url, children=[Child(n) for n in components()]
         )
 
     def run(self) -> None:
@@ -245,6 +263,8 @@ class _Supervisor:
     def _care(self, now: float) -> None:
         """Keep Postgres, sandbox and pools in order; a fault is told and tried again."""
         try:
+            # a simulated clock may have been moved
+            self.settings = Settings.from_env()
             self.airflow = environment(self.settings)
             config = self.airflow.config.read_text(encoding="utf-8")
             if config != self.config:
@@ -296,7 +316,7 @@ class _Supervisor:
 
     def _stop_children(self) -> None:
         by_name = {child.name: child for child in self.state.children}
-        for name in _STOP_ORDER:
+        for name in sorted(by_name, key=_stop_order):
             handle = self.handles.pop(name, None)
             child = by_name[name]
             if handle is not None:
@@ -323,7 +343,7 @@ def _start_component(name: str, airflow: AirflowEnvironment) -> subprocess.Popen
     airflow.log_dir.mkdir(parents=True, exist_ok=True)
     with (airflow.log_dir / f"{name}.log").open("ab") as sink:
         return subprocess.Popen(
-            [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+            [sys.executable, "-m", "infra.airflow.component", *components()[name]],
             env={**os.environ, **airflow.env},
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -421,8 +441,7 @@ def _end_leftovers(settings: Settings) -> int:
     if state is None or _process(state.pid, state.created) is not None:
         return 0
     ended = 0
-    order = {name: place for place, name in enumerate(_STOP_ORDER)}
-    for child in sorted(state.children, key=lambda c: order.get(c.name, 0)):
+    for child in sorted(state.children, key=lambda c: _stop_order(c.name)):
         process = _process(child.pid, child.created)
         if process is None:
             continue
@@ -446,6 +465,11 @@ def _process(pid: int, created: float) -> psutil.Process | None:
         return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
+
+
+def _stop_order(name: str) -> tuple[bool, bool, str]:
+    """Workers end what they are at while there is a server to tell; the server goes last."""
+    return name == _SERVES, name == "scheduler", name
 
 
 def _state_file(settings: Settings) -> Path:
@@ -484,8 +508,7 @@ def _refresh_pools(settings: Settings) -> None:
     from infra.airflow.registry import registry
     from infra.postgres.connect import admin_url
 
-    current = Settings.from_env()
-    ensure_pools(admin_url(settings), pools(registry(current).specs.values()))
+    ensure_pools(admin_url(settings), pools(registry(settings).specs.values()))
 
 
 def main() -> None:

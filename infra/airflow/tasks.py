@@ -9,6 +9,7 @@ Run it: `payesh nightly`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -37,6 +38,8 @@ _FINAL_CODES: Final = frozenset(
         "answer-too-large",
     }
 )
+FAULT_KEY: Final = "fault"
+"""Under this name a failed task leaves its fault with the run."""
 _GATE_FIX: Final = (
     "see `payesh status` and the runbook gate-failed; the last release stands until the data or "
     "the expectation is mended"
@@ -121,13 +124,22 @@ def load_source(
 def raw_gate(context: Mapping[str, Any]) -> int:
     """Open a build over what has arrived since the last one and judge it; returns its number.
 
-    A source with broken expectations of its own is held back: its loads wait for the next night.
+    The source files as they are now are put on record first: owners, cadences and what is owed
+    come from there. A source with broken expectations of its own is held back: its loads wait for
+    the next night.
     """
+    from infra.airflow.registry import registry
+    from infra.ingest import ingest_context
     from infra.warehouse.build import start_build
+    from ingestion.pipeline import sync_registry
 
     with _told("raw_gate"):
         settings = Settings.from_env()
         week = as_of_week(context, settings)
+        found = registry(settings)
+        sync_registry(
+            found.specs.values(), ingest_context(settings, run_id(context)), found.retired
+        )
         build = start_build(settings, week, run_id(context))
         progress.say("raw_gate", f"build {build.build_id} as of the week from {week}")
         with _closing_on_failure(settings, build):
@@ -240,7 +252,8 @@ def as_of_week(context: Mapping[str, Any], settings: Settings) -> date:
     """Return the Saturday of the week that is reported on.
 
     Asked for by the run's parameter; else the last week closed in Tehran at the moment the run
-    was due, so that a night caught up days later still speaks of its own week.
+    was due, so that a night caught up days later still speaks of its own week. A simulated clock
+    is the clock of every run but a backfilled one, whose moment is the point of it.
     """
     from ingestion.normalise.calendar import last_closed_week
 
@@ -249,7 +262,9 @@ def as_of_week(context: Mapping[str, Any], settings: Settings) -> date:
         return date.fromisoformat(str(asked))
     dag_run = context["dag_run"]
     due: datetime | None = dag_run.logical_date or dag_run.run_after
-    return last_closed_week(settings.clock or due or settings.now())
+    if settings.clock is not None and str(dag_run.run_type) != "backfill":
+        return last_closed_week(settings.clock)
+    return last_closed_week(due or settings.now())
 
 
 @contextmanager
@@ -262,9 +277,20 @@ def _told(stage: str) -> Iterator[None]:
     except Exception as error:
         fault = fault_of(error)
         progress.failed(stage, fault)
+        _leave(fault)
         if getattr(error, "is_final", False) or fault.code in _FINAL_CODES:
             raise AirflowFailException(str(fault)) from error
         raise
+
+
+def _leave(fault: Fault) -> None:
+    """Leave the fault with the run, for whoever follows it from another process."""
+    from airflow.sdk import get_current_context
+
+    try:
+        get_current_context()["ti"].xcom_push(FAULT_KEY, fault.as_dict())
+    except Exception:  # noqa: BLE001 - the fault itself must come out, whatever Airflow is at
+        progress.log.exception("the fault could not be left with the run")
 
 
 @contextmanager
@@ -290,6 +316,8 @@ def _judge(stage: Literal["raw", "marts"], settings: Settings, build: Build) -> 
     from infra.airflow.registry import registry
     from infra.postgres.connect import role_url
 
+    # it tells of every class that it registers: hundreds of lines in a log that people read
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     verdict = run_gate(
         role_url(settings, "transform"),
         stage,

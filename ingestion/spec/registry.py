@@ -90,8 +90,12 @@ class Registry:
     retired: dict[str, Retired] = field(default_factory=dict)
 
 
-def load_registry(folders: Sequence[Path]) -> Registry:
-    """Read every source file of `folders`; faults become problems, never exceptions."""
+def load_registry(folders: Sequence[Path], only: str | None = None) -> Registry:
+    """Read every source file of `folders`; faults become problems, never exceptions.
+
+    `only` names one source: no other file is read. Which of several files of that name is in
+    force, and whether the source is retired, comes out as when all are read.
+    """
     registry = Registry()
     found: dict[str, LoadedSpec] = {}
     for folder in folders:
@@ -108,6 +112,8 @@ def load_registry(folders: Sequence[Path]) -> Registry:
         _add_retired(folder / RETIRED_FILE, registry)
         for path in sorted(folder.glob("*.y*ml")):
             if path.name == RETIRED_FILE or path.suffix not in {".yml", ".yaml"}:
+                continue
+            if only is not None and path.stem != only:
                 continue
             try:
                 loaded = load_spec(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +13,14 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseSensorOperator
+from airflow.sdk.definitions._internal import dag_parsing_context
 
 from infra.airflow import notifier, policy
 from infra.settings import PROJECT_ROOT
 from ingestion.spec import registry as registry_module
 from tests.dags.conftest import Parsed, parse, write_source
 
+INGEST = "ingest__sim_a01__progress"
 DAG_FILES = sorted((PROJECT_ROOT / "dags").glob("*.py"))
 
 
@@ -155,6 +159,52 @@ def test_a_broken_source_file_hides_no_other_and_is_shown(
     shown = parsed.import_errors["registry_problems.py"]
     assert "sim_a01__broken.yml" in shown
     assert "progres" in shown
+
+
+def test_a_task_reads_its_own_source_file_and_no_other(
+    sources: Path, closed_doors: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    really = registry_module.load_spec
+
+    def counted(path: Path, *arguments: Any, **options: Any) -> Any:
+        read.append(path.name)
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(registry_module, "load_spec", counted)
+    monkeypatch.setenv(dag_parsing_context._AIRFLOW_PARSING_CONTEXT_DAG_ID, f"{INGEST}2")
+    parsed = parse()
+    assert [name for name in parsed.dags if name.startswith("ingest__")] == [f"{INGEST}2"]
+    # the one that shows broken files looks at all of them; it runs no task
+    ours = [name for name in read if name == "sim_a01__progress2.yml"]
+    assert ours
+    assert read.count("sim_a01__progress1.yml") <= 1
+
+
+def test_a_retired_source_is_no_dag_for_a_task_either(
+    sources: Path, closed_doors: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sources / "retired.yml").write_text(
+        "- {source: sim_a01__progress1, date: 2026-11-01, reason: merged}\n", encoding="utf-8"
+    )
+    monkeypatch.setenv(dag_parsing_context._AIRFLOW_PARSING_CONTEXT_DAG_ID, f"{INGEST}1")
+    assert f"{INGEST}1" not in parse().dags
+
+
+def test_what_the_scheduler_imports_for_its_children_starts_no_thread() -> None:
+    # a thread's locks would be copied into each child in whatever state they are
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os\nfrom infra.airflow.component import preload\npreload()\n"
+            "print(len(os.listdir('/proc/self/task')))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[-1] == "1"
 
 
 def test_a_new_source_file_becomes_a_dag_by_itself(sources: Path, closed_doors: None) -> None:

@@ -103,14 +103,14 @@ def test_two_nights_at_once_are_refused(payesh_home: Path) -> None:
     assert "another `payesh nightly` is running" in done.stderr
 
 
-def test_a_night_beside_the_running_scheduler_is_refused(payesh_home: Path) -> None:
+def test_a_night_beside_a_scheduler_that_is_being_stopped_is_refused(payesh_home: Path) -> None:
     me = psutil.Process()
     (payesh_home / "airflow").mkdir()
     settings = Settings.from_env()
-    State(me.pid, me.create_time(), "http://127.0.0.1:8080").write(settings)
+    State(me.pid, me.create_time(), "http://127.0.0.1:8080", "stopping").write(settings)
     done = payesh(payesh_home, "nightly")
     assert done.returncode == EXIT_REFUSED
-    assert "the scheduler is running" in done.stderr
+    assert "the scheduler is being stopped" in done.stderr
 
 
 @contextmanager

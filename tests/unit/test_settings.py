@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,21 @@ def test_D22_simulated_clock_is_an_instant_in_utc() -> None:
     settings = Settings.from_env({"PAYESH_NOW": "2026-11-21T02:00:00+03:30"})
     assert settings.now() == datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
     assert settings.now().astimezone(TEHRAN).date().isoformat() == "2026-11-21"
+
+
+def test_the_simulated_clock_can_be_moved_by_a_file_and_children_read_the_same_file(
+    tmp_path: Path,
+) -> None:
+    clock = tmp_path / "clock"
+    environment = {"PAYESH_NOW": f"@{clock}"}
+    with pytest.raises(RefusedError, match="can't be read"):
+        Settings.from_env(environment)
+    clock.write_text("2026-11-21T02:00:00+03:30\n", encoding="utf-8")
+    first = Settings.from_env(environment)
+    clock.write_text("2026-11-28T02:00:00+03:30\n", encoding="utf-8")
+    later = Settings.from_env(first.to_env())
+    assert later.clock_file == clock
+    assert later.now() - first.now() == timedelta(days=7)
 
 
 @pytest.mark.parametrize("text", ["2026-11-21T02:00:00", "tomorrow", "1405/08/30"])

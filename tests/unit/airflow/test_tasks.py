@@ -16,13 +16,16 @@ from infra.airflow.tasks import _summary, _told, _weeks, as_of_week, run_id
 from infra.settings import Settings
 
 
-def context(logical_date: datetime | None, **conf: str) -> dict[str, Any]:
+def context(
+    logical_date: datetime | None, run_type: str = "scheduled", **conf: str
+) -> dict[str, Any]:
     run = SimpleNamespace(
         dag_id="warehouse",
         run_id="scheduled__1",
         logical_date=logical_date,
         run_after=datetime(2026, 11, 20, 20, 29, tzinfo=UTC),
         conf=conf,
+        run_type=run_type,
     )
     return {"dag_run": run, "params": {"as_of_week": conf.get("as_of_week")}}
 
@@ -67,6 +70,14 @@ def test_a_simulated_clock_is_the_clock() -> None:
         {"PAYESH_HOME": "/nonexistent/payesh", "PAYESH_NOW": "2027-01-09T06:00:00+03:30"}
     )
     assert as_of_week(context(datetime(2026, 11, 21, tzinfo=UTC)), settings) == date(2027, 1, 2)
+
+
+def test_Q2_a_backfilled_night_speaks_of_its_own_week_under_a_simulated_clock_too() -> None:
+    settings = Settings.from_env(
+        {"PAYESH_HOME": "/nonexistent/payesh", "PAYESH_NOW": "2027-01-09T06:00:00+03:30"}
+    )
+    asked = context(datetime(2026, 10, 10, tzinfo=UTC), run_type="backfill")
+    assert as_of_week(asked, settings) == date(2026, 10, 3)
 
 
 def test_records_carry_the_night_or_airflows_own_run() -> None:

@@ -10,6 +10,7 @@ Run it: `payesh nightly`, `payesh nightly --week 1405-W35`
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TextIO
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from infra.airflow.faults import Fault
-    from infra.airflow.night import Finding, Headline, Night
+    from infra.airflow.night import Finding, Headline, Night, SourceNight
 
 _TITLES: Final = {
     "database": "Postgres and schema",
@@ -37,6 +38,10 @@ _TITLES: Final = {
     "warehouse": "warehouse: gate, dbt build, gate, release",
     "report": "report",
 }
+
+
+_LINES: Final = 40
+"""So many sources are listed one by one."""
 
 
 @click.command()
@@ -221,7 +226,7 @@ def _arrivals(night: Night) -> list[RenderableType]:
             table.add_column(name, no_wrap=True)
         for name in ("files", "read", "accepted", "rows q.", "cells q.", "unchanged", "no data"):
             table.add_column(name, justify="right", no_wrap=True)
-        for source in shown:
+        for name, source in _listed(shown):
             numbers = (
                 source.files,
                 source.rows_read,
@@ -232,7 +237,7 @@ def _arrivals(night: Night) -> list[RenderableType]:
                 source.non_data,
             )
             table.add_row(
-                source.source,
+                name,
                 "simulated" if source.is_simulated else "real",
                 source.state,
                 *(str(number) if number else "-" for number in numbers),
@@ -242,6 +247,37 @@ def _arrivals(night: Night) -> list[RenderableType]:
     if silent:
         lines.append(_line(f"  {silent} of {len(night.sources)} sources had nothing new"))
     return lines
+
+
+def _listed(shown: list[SourceNight]) -> list[tuple[str, SourceNight]]:
+    """Return the lines of the table: each source, or the smooth ones of a kind as one line.
+
+    What failed or has something in quarantine keeps a line of its own, as the real ones do.
+    """
+    if len(shown) <= _LINES:
+        return [(source.source, source) for source in shown]
+    alone: list[tuple[str, SourceNight]] = []
+    smooth: dict[tuple[str, str], list[SourceNight]] = {}
+    for source in shown:
+        if (
+            source.fault
+            or source.quarantined
+            or source.cells_quarantined
+            or not source.is_simulated
+        ):
+            alone.append((source.source, source))
+        else:
+            smooth.setdefault((source.kind, source.state), []).append(source)
+    together = [
+        (f"{len(sources)} x {kind}", _sum(sources)) for (kind, _), sources in smooth.items()
+    ]
+    return [*alone, *together]
+
+
+def _sum(sources: list[SourceNight]) -> SourceNight:
+    counted = ("files", "rows_read", "accepted", "unchanged", "non_data")
+    sums = {name: sum(getattr(source, name) for source in sources) for name in counted}
+    return replace(sources[0], **sums)
 
 
 def _quarantine(night: Night) -> list[RenderableType]:

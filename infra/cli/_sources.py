@@ -6,7 +6,7 @@ In: a path or a name. Out: a `LoadedSpec`; a `Preview` of what a file would beco
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from infra.cli._outlook import gains
 from infra.errors import RefusedError
 from infra.settings import Settings
 from ingestion.errors import IngestError
@@ -25,7 +26,7 @@ from ingestion.normalise.codelists import CodeLists
 from ingestion.pipeline import examine
 from ingestion.spec.kinds import KINDS, Kind
 from ingestion.spec.registry import LoadedSpec, Registry, load_registry, load_spec
-from ingestion.table import Finding, RawTable, Records
+from ingestion.table import Column, Finding, RawTable, Records
 
 _SHOWN_CHARACTERS = 40
 
@@ -39,10 +40,21 @@ class Asker:
 
 
 @dataclass(frozen=True)
+class CellSample:
+    """A cell: where it stands, its text, and the value or the reason why it has none."""
+
+    locator: str
+    raw_text: str
+    value: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class FieldReport:
     """One field of a file: how full it is, what it holds, what was wrong with it.
 
-    `filled` counts records with a value, `lowest` and `highest` are of the typed values.
+    `filled` counts records with a value, `lowest` and `highest` are of the typed values;
+    `accepted` and `refused` are cells of the file.
     """
 
     name: str
@@ -52,6 +64,8 @@ class FieldReport:
     lowest: str
     highest: str
     quarantined: int
+    accepted: list[CellSample]
+    refused: list[CellSample]
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,8 @@ class Preview:
     findings: list[Finding]
     verdict: str | None
     remedy: str | None
+    extra_headers: list[str]
+    gains: dict[str, int]
 
 
 def registry(settings: Settings) -> Registry:
@@ -131,20 +147,26 @@ def preview(
                 )
             }
         ),
-        fields=_field_reports(kind, raw, records, frame),
+        fields=_field_reports(kind, raw, records, frame, sample),
         sample=_sample(kind, frame, sample),
         findings=records.findings,
         verdict=rejection.message if rejection else None,
         remedy=rejection.remedy if rejection else None,
+        extra_headers=raw.extra_headers,
+        gains=gains(loaded.spec, frame),
     )
 
 
 def _field_reports(
-    kind: Kind, raw: RawTable, records: Records, frame: pl.DataFrame
+    kind: Kind, raw: RawTable, records: Records, frame: pl.DataFrame, sample: int
 ) -> list[FieldReport]:
-    wrong = Counter(f.field for f in records.findings if f.scope != "file")
+    wrong: dict[str | None, list[Finding]] = defaultdict(list)
+    for finding in records.findings:
+        if finding.scope != "file":
+            wrong[finding.field].append(finding)
+    rows = records.accepted["row"]
     reports = [
-        _field_report("period", raw, frame["period_start"], wrong["period"]),
+        _field_report("period", raw, frame["period_start"], rows, wrong["period"], sample),
     ]
     for field in own_fields(kind):
         column = frame[field.column]
@@ -152,11 +174,14 @@ def _field_reports(
             column = column.replace("", None)
         is_mapped = field.name in raw.columns
         if is_mapped or column.null_count() < column.len() or wrong[field.name]:
-            reports.append(_field_report(field.name, raw, column, wrong[field.name]))
+            found = wrong[field.name]
+            reports.append(_field_report(field.name, raw, column, rows, found, sample))
     return reports
 
 
-def _field_report(name: str, raw: RawTable, column: pl.Series, wrong: int) -> FieldReport:
+def _field_report(
+    name: str, raw: RawTable, column: pl.Series, rows: pl.Series, wrong: list[Finding], sample: int
+) -> FieldReport:
     values = column.drop_nulls()
     cell = raw.columns.get(name)
     header = None if cell is None else cell.header
@@ -170,8 +195,30 @@ def _field_report(name: str, raw: RawTable, column: pl.Series, wrong: int) -> Fi
         distinct=values.n_unique(),
         lowest=_shown(values.min()),
         highest=_shown(values.max()),
-        quarantined=wrong,
+        quarantined=len(wrong),
+        accepted=[] if cell is None else _cells(cell, column, rows, sample),
+        refused=[
+            CellSample(f.locator, f.raw_text or "", reason=f.reason_code)
+            for f in _distinct(wrong)[:sample]
+        ],
     )
+
+
+def _cells(cell: Column, column: pl.Series, rows: pl.Series, sample: int) -> list[CellSample]:
+    """The first cells of a column with values that differ."""
+    table = pl.DataFrame({"row": rows, "value": column}).drop_nulls().unique("value", keep="first")
+    found = table.sort("row").head(sample)
+    return [
+        CellSample(cell.at[row], cell.text[row] or "", _shown(value)) for row, value in found.rows()
+    ]
+
+
+def _distinct(wrong: Sequence[Finding]) -> list[Finding]:
+    """The first finding of each text and reason, in the order of the file."""
+    found: dict[tuple[str, str | None], Finding] = {}
+    for finding in wrong:
+        found.setdefault((finding.reason_code, finding.raw_text), finding)
+    return list(found.values())
 
 
 def _shown(value: object) -> str:

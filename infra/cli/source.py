@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from ingestion.pipeline import Context, FetchResult, LoadResult
     from ingestion.replay import Rehearsal
     from ingestion.spec.registry import LoadedSpec, Registry
-
-_SHOWN_FINDINGS = 3
 
 
 @click.group(name="source")
@@ -90,7 +87,7 @@ def list_sources(ctx: click.Context) -> None:
     help="Read this local file instead of asking the source (several: the pages of one answer).",
 )
 @click.option("--all", "every", is_flag=True, help="Check all files of a folder, not the newest.")
-@click.option("--sample", default=3, show_default=True, help="Accepted records to show.")
+@click.option("--sample", default=3, show_default=True, help="Cells of each field to show.")
 @click.option("--strict", is_flag=True, help="Exit 1 when anything would be quarantined.")
 @json_option
 @click.pass_context
@@ -98,6 +95,7 @@ def check(
     ctx: click.Context, target: str, files: tuple[Path, ...], every: bool, sample: int, strict: bool
 ) -> None:
     """Read a source without loading it: fill rates, ranges, samples, what would be refused."""
+    from infra.cli._check import check_data, check_text
     from infra.cli._sources import find_source, preview
     from infra.ingest import code_lists
     from ingestion.errors import FetchError, IngestError
@@ -114,7 +112,8 @@ def check(
         raise
     except IngestError as error:
         raise RefusedError(error.message, error.locator or target, error.remedy) from error
-    emit(ctx, _check_text(loaded, previews), _check_data(loaded, previews))
+    now = settings.now()
+    emit(ctx, check_text(loaded, previews, now), check_data(loaded, previews, now))
     if any(p.verdict for p in previews):
         ctx.exit(EXIT_REFUSED)
     if strict and any(p.findings for p in previews):
@@ -476,83 +475,6 @@ def _list_text(found: Registry) -> RenderableType:
     return Group(*lines)
 
 
-def _check_text(loaded: LoadedSpec, previews: Sequence[Preview]) -> RenderableType:
-    from rich.console import Group
-
-    return Group(*[_preview_text(loaded, found) for found in previews])
-
-
-def _preview_text(loaded: LoadedSpec, found: Preview) -> RenderableType:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    other = ", ".join(f"{count} {reason}" for reason, count in sorted(found.non_data.items()))
-    head = Text.assemble(
-        (loaded.spec.source, "bold"),
-        f"  {found.file_name}\n",
-        f"{found.rows_read} rows read: {found.accepted} accepted, {found.refused} refused",
-        f", no records: {other}" if other else "",
-    )
-    if found.periods:
-        head.append(f"\nperiods: {_span(found.periods)}")
-    fields = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("field", "column", "filled", "distinct", "lowest", "highest", "quarantined"):
-        fields.add_column(
-            title,
-            justify="right" if title in ("filled", "distinct", "quarantined") else "left",
-            overflow="fold",
-        )
-    for field in found.fields:
-        share = f"{100 * field.filled / found.accepted:.0f} %" if found.accepted else "-"
-        fields.add_row(
-            field.name,
-            field.header or "-",
-            share,
-            str(field.distinct),
-            field.lowest,
-            field.highest,
-            Text(str(field.quarantined), style="red" if field.quarantined else ""),
-        )
-    lines: list[RenderableType] = [head, Text(), fields]
-    if found.sample:
-        lines += [Text("\nfirst accepted records", style="bold"), *_sample_text(found.sample)]
-    if found.findings:
-        lines += [Text("\nwould be quarantined or remarked", style="bold"), *_findings(found)]
-    if found.verdict:
-        lines.append(Text(f"\nthe file as a whole would be refused: {found.verdict}", style="red"))
-        lines.append(Text(f"do: {found.remedy}"))
-    lines.append(Text())
-    return Group(*lines)
-
-
-def _sample_text(sample: Sequence[dict[str, Any]]) -> list[RenderableType]:
-    from rich.text import Text
-
-    return [
-        Text(
-            f"  {row['locator']}: "
-            + ", ".join(
-                f"{name}={value}"
-                for name, value in row.items()
-                if name != "locator" and value not in (None, "")
-            )
-        )
-        for row in sample
-    ]
-
-
-def _findings(found: Preview) -> list[RenderableType]:
-    from rich.text import Text
-
-    lines: list[RenderableType] = []
-    for code, count in Counter(f.reason_code for f in found.findings).most_common():
-        lines.append(Text(f"  {code}: {count}", style="yellow"))
-        for finding in [f for f in found.findings if f.reason_code == code][:_SHOWN_FINDINGS]:
-            lines.append(Text(f"    {finding.locator}  {finding.message}\n      {finding.remedy}"))
-    return lines
-
-
 def _run_text(
     loaded: LoadedSpec, fetched: FetchResult, results: Sequence[LoadResult]
 ) -> RenderableType:
@@ -598,21 +520,7 @@ def _loads_text(
     return Group(*lines)
 
 
-def _span(periods: Sequence[str]) -> str:
-    return periods[0] if len(periods) == 1 else f"{len(periods)}, {periods[0]} to {periods[-1]}"
-
-
 # ----------------------------------------------------------------------------------------- data
-
-
-def _check_data(loaded: LoadedSpec, previews: Sequence[Preview]) -> dict[str, Any]:
-    return {
-        "source": loaded.spec.source,
-        "path": loaded.path,
-        "files": [
-            {**asdict(found), "findings": [asdict(f) for f in found.findings]} for found in previews
-        ],
-    }
 
 
 def _run_data(

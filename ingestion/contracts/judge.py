@@ -69,6 +69,7 @@ _RULE_OF_REASON: Final = {
     "withheld": "blank",
     "out-of-range": "domain",
     "missing-key": "key",
+    "foreign-agency": "source",
     "one-subject": "key",
     "shifted-row": "layout",
     "duplicate-row": "duplicate",
@@ -139,6 +140,7 @@ def judge(
     by_column = bool(table.control_totals) or any(f.reading.by_column for f in fields.values())
     _refuse_the_future(fields, kind, received_at)
     _refuse_foreign_provinces(fields, spec, code_lists)
+    by_column = _refuse_foreign_agencies(fields, spec, code_lists) or by_column
     _refuse_reversed_times(fields)
     one_subject = _subject_fault(fields, kind, table.height)
     faults = _key_faults(table, layout, fields, kind, one_subject)
@@ -419,6 +421,29 @@ def _refuse_foreign_provinces(
             f"{spec.source}.yml",
         )
     _refuse(item, item.reading.value != own.value[0], "foreign-province", "source")
+
+
+def _refuse_foreign_agencies(
+    fields: dict[str, _Field], spec: SourceSpec, code_lists: CodeLists
+) -> bool:
+    """An agency's own file with rows of another one (S6); whether the whole file was asked.
+
+    Content wins over whose folder a file lies in. Lists of many agencies are usual, so without a
+    declaration only a file that speaks of one other agency throughout is taken for a wrong one.
+    """
+    item = fields.get("agency")
+    if item is None or item.column is None or not item.is_mapped or spec.agencies == "any":
+        return False
+    own = code_lists.get("agency").match(
+        pl.Series("a", [spec.agency]), pl.Series("d", [None], dtype=pl.Date)
+    )
+    said = item.column.at != f"{spec.source}.yml"
+    foreign = said & (item.reading.value != own.value[0]).fill_null(False)
+    named = item.reading.value.filter(said).drop_nulls().unique()
+    is_other_file = spec.agencies is None and foreign.any() and named.len() == 1
+    if spec.agencies == "own" or is_other_file:
+        _refuse(item, foreign, "foreign-agency", "source")
+    return is_other_file
 
 
 def _refuse_reversed_times(fields: dict[str, _Field]) -> None:

@@ -299,6 +299,13 @@ _ROWS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "ردیف را در فایل استان خودش بیاورید.",
     ),
     (
+        "foreign-agency",
+        "{field} '{raw}' is not the agency that this source belongs to",
+        "Check whose file this is; a source that reports on other agencies says 'agencies: any'.",
+        "«{raw}» دستگاه این گزارش نیست",
+        "بررسی کنید فایل از آنِ کدام دستگاه است.",
+    ),
+    (
         "rounded-identifier",
         "{field} '{raw}' was stored as a number and has lost its last digits",
         "Format the column as text before typing identifiers.",
@@ -469,6 +476,13 @@ _REFUSALS: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "Rename one of the columns.",
         "دو ستون یک عنوان دارند",
         "عنوان یکی از ستون‌ها را تغییر دهید.",
+    ),
+    (
+        "period-mismatch",
+        "the title speaks of another year than the declared period",
+        "Check which year the file is of.",
+        "عنوان فایل از سال دیگری است",
+        "بررسی کنید فایل از کدام سال است.",
     ),
     (
         "second-header",

@@ -18,6 +18,7 @@ import polars as pl
 from ingestion.errors import LayoutError
 from ingestion.layouts.address import address, parse
 from ingestion.layouts.cells import Unvalued, is_blank, text_of, to_cells
+from ingestion.layouts.labels import refuse_other_years
 from ingestion.layouts.patterns import caught, says
 from ingestion.layouts.pieces import NUMERIC, Piece
 from ingestion.layouts.select import out_of_scope, select
@@ -28,6 +29,8 @@ from ingestion.table import CellType, Column, Grid
 
 # as many differing labels as a message bears
 _SHOWN = 5
+# rows in which the title of a form stands
+_TITLE_ROWS = 4
 
 Cell = tuple[object, str, str | None]
 
@@ -44,6 +47,7 @@ def extract_form(grids: list[Grid], layout: Layout, spec: SourceSpec) -> list[Pi
     chosen, left = select(grids, layout)
     books = _Books(grids)
     _check_labels(books, chosen, layout)
+    _check_years(chosen, layout, spec)
     rows = _Rows(f"{spec.source}.yml")
     counts = out_of_scope(left)
     mapped = {n: m for n, m in layout.fields.items() if m.cell is not None}
@@ -61,12 +65,22 @@ def check_labels(grids: list[Grid], layout: Layout) -> None:
     _check_labels(_Books(grids), select(grids, layout)[0], layout)
 
 
+def _check_years(chosen: Sequence[Grid], layout: Layout, spec: SourceSpec) -> None:
+    """The first rows of a form must not be those of another year's."""
+    if layout.other_years:
+        return
+    for grid in chosen:
+        rows = enumerate(grid.rows[:_TITLE_ROWS])
+        refuse_other_years(rows, layout.fields.get("period"), spec, grid.name)
+
+
 def _listed(grids: list[Grid], layout: Layout, spec: SourceSpec) -> Piece:
     """A record for each entry of the layout's list and each sheet that it speaks of."""
     kind = KINDS[spec.kind]
     books = _Books(grids)
     chosen, _ = select(grids, layout)
     _check_labels(books, chosen, layout)
+    _check_years(chosen, layout, spec)
     rows = _Rows(f"{spec.source}.yml")
     counts: Counter[str] = Counter()
     used: set[int] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -22,12 +23,15 @@ from ingestion.layouts.cells import is_blank, text_of
 from ingestion.layouts.patterns import caught
 from ingestion.normalise.calendar import to_jalali, week_label
 from ingestion.normalise.dates import read_periods
-from ingestion.normalise.text import display, key
+from ingestion.normalise.text import display, key, without_footnote
 from ingestion.spec.kinds import Kind
 from ingestion.spec.model import Layout, WideColumn
 from ingestion.table import Grid
 
 JOINT: Final = " / "
+# what tells apart the columns below one merged title
+BESIDE: Final = "#"
+_IS_BESIDE: Final = re.compile(rf"{BESIDE}\d+$")
 _MARKS: Final = " *\u2020\u2021\u203b"
 # titles of statistics reach far back; whether the records may is for the contract to say
 _ANY_DAY: Final = (dt.date(1850, 1, 1), dt.date(2100, 12, 31))
@@ -105,10 +109,11 @@ def find_header(
     """The best header within `search_rows` rows from `start`; None when no row names any target."""
     best: Header | None = None
     merged = _merged_cells(grid, start, start + layout.search_rows + layout.header_depth)
+    last_filled = _last_filled(grid, merged)
     exclude = grid.hidden_columns if layout.hidden == "exclude" else frozenset()
     last = min(start + layout.search_rows, len(grid.rows) - layout.header_depth + 1)
     for top in range(start, last):
-        levels = _levels(grid, top, layout, merged, exclude)
+        levels = _levels(grid, top, layout, merged, exclude, last_filled)
         if not levels:
             continue
         header = match(top, layout.header_depth, levels, targets)
@@ -124,6 +129,8 @@ def match(
     titles = {column: JOINT.join(parts) for column, parts in levels.items()}
     keys = {column: tuple(_key(part) for part in parts) for column, parts in levels.items()}
     header = Header(top, depth, titles)
+    aliases = {_joined(alias) for target in targets for alias in target.aliases}
+    others = {c: p for c, p in levels.items() if "/".join(keys[c]) not in aliases}
     for target in targets:
         if target.pattern is not None:
             continue
@@ -134,6 +141,8 @@ def match(
         if not columns and depth > 1:
             # the last level alone names a column when only one column has it
             columns = [c for c, parts in keys.items() if any(parts[-len(w) :] == w for w in wanted)]
+        if not columns:
+            columns = _marked(others, wanted)
         if len(columns) > 1:
             header.repeated[target] = columns
         if columns:
@@ -145,6 +154,18 @@ def match(
     return header
 
 
+def _marked(levels: dict[int, tuple[str, ...]], wanted: Sequence[tuple[str, ...]]) -> list[int]:
+    """Columns that have a wanted title but for the marks of footnotes behind it."""
+    found = []
+    for column, parts in levels.items():
+        bare = tuple(_bare_key(part) for part in parts)
+        if bare == tuple(_key(part) for part in parts):
+            continue
+        if bare in wanted or any(bare[-len(w) :] == w for w in wanted):
+            found.append(column)
+    return found
+
+
 def _match_patterns(
     header: Header, levels: dict[int, tuple[str, ...]], targets: Sequence[Target]
 ) -> None:
@@ -153,7 +174,7 @@ def _match_patterns(
     for target in targets:
         any_found = False
         for column, parts in levels.items():
-            if column in taken:
+            if column in taken or _IS_BESIDE.search(parts[-1]):
                 continue
             said = _said(parts, target.pattern or "")
             if said is None:
@@ -176,7 +197,7 @@ def _said(parts: tuple[str, ...], pattern: str) -> dict[str, str] | None:
     said: dict[str, str] = {}
     for part, form in zip(parts, wanted, strict=True):
         # a mark of a footnote behind a year
-        found = caught(part.strip(_MARKS), form)
+        found = caught(without_footnote(part.strip(_MARKS)), form)
         if found is None:
             return None
         said.update(found)
@@ -208,7 +229,7 @@ def _period(text: str, target: Target, column: int, kind: Kind, where: str) -> s
     """`<period kind>:<label>` of the period that a title names."""
     wide = target.wide
     period_kind = (wide.period_kind if wide else None) or kind.period_kinds[0]
-    said, text = text, _whole_year(text, period_kind, wide)
+    said, text = text, _whole_year(without_footnote(text), period_kind, wide)
     found = read_periods(
         pl.Series([text]),
         period_kind=period_kind,
@@ -298,6 +319,16 @@ def _key(text: str) -> str:
     return key(text)
 
 
+@lru_cache(maxsize=65_536)
+def _bare_key(text: str) -> str:
+    return key(without_footnote(text))
+
+
+@lru_cache(maxsize=65_536)
+def _joined(alias: str) -> str:
+    return "/".join(_key(part) for part in alias.split(JOINT))
+
+
 def _merged_cells(
     grid: Grid, start: int, rows: int
 ) -> dict[tuple[int, int], tuple[int, int, int, int]]:
@@ -313,17 +344,32 @@ def _merged_cells(
     return cells
 
 
+def _last_filled(
+    grid: Grid, merged: dict[tuple[int, int], tuple[int, int, int, int]]
+) -> dict[int, int]:
+    """For columns beside the first one of a merged range the last row in which they hold
+    something."""
+    beside = {column for (_, column), span in merged.items() if column != span[1]}
+    found: dict[int, int] = {}
+    for number, row in enumerate(grid.rows if beside else ()):
+        for column in beside:
+            if column < len(row) and not is_blank(row[column]):
+                found[column] = number
+    return found
+
+
 def _levels(
     grid: Grid,
     top: int,
     layout: Layout,
     merged: dict[tuple[int, int], tuple[int, int, int, int]],
     exclude: frozenset[int],
+    last_filled: dict[int, int],
 ) -> dict[int, tuple[str, ...]]:
     """Column -> the texts of its header levels, merged cells filled inside their range only.
 
     On the last level a range that spans columns names only its first one: two columns with one
-    title would be a guess.
+    title would be a guess. Others that hold something are called `title#2`, `title#3`.
     """
     depth = layout.header_depth
     rows = [grid.rows[r] for r in range(top, top + depth)]
@@ -338,9 +384,14 @@ def _levels(
         for level, row in enumerate(rows):
             value = row[column] if column < len(row) else None
             span = merged.get((top + level, column))
-            if span is not None and (span[1] == column or level < depth - 1):
+            reaches_down = span is not None and span[2] >= top + depth - 1
+            if span is not None and (span[1] == column or not reaches_down):
                 origin = grid.rows[span[0]]
                 value = origin[span[1]] if span[1] < len(origin) else None
+            elif span is not None and last_filled.get(column, -1) >= top + depth:
+                origin = grid.rows[span[0]]
+                first = text_of(origin[span[1]]) if span[1] < len(origin) else None
+                value = first and f"{first}{BESIDE}{column - span[1] + 1}"
             if is_blank(value):
                 below = rows[level + 1 :]
                 has_own = any(not is_blank(r[column]) for r in below if column < len(r))

@@ -17,7 +17,8 @@ from ingestion.errors import LayoutError
 from ingestion.layouts.address import address, letters
 from ingestion.layouts.cells import Cells, Unvalued, is_blank, text_of, to_cells
 from ingestion.layouts.form import cell_at, cut_out
-from ingestion.layouts.header import JOINT, Target
+from ingestion.layouts.header import BESIDE, JOINT, Target
+from ingestion.layouts.labels import refuse_other_years
 from ingestion.layouts.patterns import fields_of, is_worded
 from ingestion.layouts.pieces import NUMERIC, Piece, Wide, constant
 from ingestion.layouts.places import Place, find_places
@@ -45,8 +46,8 @@ RULE: Final = rule("layout")
 
 def extract_sheets(grids: list[Grid], layout: Layout, spec: SourceSpec) -> list[Piece]:
     """A `Piece` for each table of the file. Raises `LayoutError`, as `find_places` does and for a
-    second table below the first (`second-header`) or a unit other than the declared one
-    (`unit-mismatch`)."""
+    second table below the first (`second-header`), a unit other than the declared one
+    (`unit-mismatch`) or a title of another year (`period-mismatch`)."""
     kind = KINDS[spec.kind]
     places, outside = find_places(grids, layout, kind)
     pieces = []
@@ -101,6 +102,11 @@ class _Table:
         self._counts: Counter[str] = Counter()
 
     def piece(self) -> Piece:
+        if not self._layout.other_years:
+            titles = range(self._place.window.top, self._header.top)
+            above = [(number, self._grid.rows[number]) for number in titles]
+            period = self._layout.fields.get("period")
+            refuse_other_years(above, period, self._spec, self._grid.name)
         counts = self._counts
         for row in self._grid.rows[self._place.window.top : self._header.top]:
             counts["blank" if all(map(is_blank, row)) else "title"] += 1
@@ -108,6 +114,7 @@ class _Table:
         state = self._classify()
         keep = [i for i, reason in enumerate(state) if reason is None]
         self._refuse_unread(keep)
+        self._refuse_beside(keep)
         for reason in state:
             if reason is not None:
                 counts[reason] += 1
@@ -168,6 +175,28 @@ class _Table:
                     "beside them, write 'header_fill: true'.",
                     address(self._grid.name, self._first + i, column),
                 )
+
+    def _refuse_beside(self, keep: list[int]) -> None:
+        """A title merged over several columns of figures names none of them for certain."""
+        known = set(self._header.found.values())
+        numeric = [one.column for one in self._fields if one.is_numeric]
+        for first in numeric:
+            title = self._header.titles.get(first, "")
+            for column, other in self._header.titles.items():
+                if column in known or other != f"{title}{BESIDE}{column - first + 1}":
+                    continue
+                for i in keep:
+                    row = self._rows[i]
+                    if column < len(row) and not is_blank(row[column]) and is_figure(row[column]):
+                        raise LayoutError(
+                            "duplicate-header",
+                            f"The title '{display(title)}' spans the columns {letters(first)} and "
+                            f"{letters(column)}, and both hold figures.",
+                            "If the row below names them, write 'header_depth: 2' and its titles; "
+                            f"else say which is meant: '{display(title)}' is the first, "
+                            f"'{display(other)}' this one, and 'columns' leaves one out.",
+                            address(self._grid.name, self._first + i, column),
+                        )
 
     def _values(self, column: int) -> list[Any]:
         values = [row[column] if column < len(row) else None for row in self._rows]

@@ -27,7 +27,7 @@ import polars as pl
 
 from ingestion.errors import IngestError
 from ingestion.normalise.rules import Reading
-from ingestion.normalise.text import key, key_series, loose_key
+from ingestion.normalise.text import FOOTNOTE, key, key_series, loose_key, without_footnote
 
 AMAR: Final = "amar"
 _NAME_COLUMNS: Final = ("name_fa", "name_en")
@@ -70,7 +70,7 @@ class CodeList:
         row = pairs.join(
             distinct, on=["text", "day"], how="left", nulls_equal=True, maintain_order="left"
         )["id"]
-        distinct = distinct.with_columns(key_series(distinct["text"]).alias("key"))
+        distinct = distinct.with_columns(self._keys(distinct["text"]))
         entries = self.entries if numbers else self.entries.filter(~pl.col("is_number"))
         found = distinct.join(entries, on="key", how="inner", maintain_order="left_right")
         started = (pl.col("valid_from") <= pl.col("day")).fill_null(True)
@@ -122,6 +122,16 @@ class CodeList:
             distinct["reason"].gather(row),
             distinct["detail"].gather(row),
         )
+
+    def _keys(self, texts: pl.Series) -> pl.Series:
+        """The keys of distinct texts; where the list has none of one, that without its footnote."""
+        keys = key_series(texts).rename("key")
+        marked = ~keys.is_in(self.entries["key"].implode()) & texts.str.contains(FOOTNOTE)
+        at = marked.fill_null(False).arg_true()
+        if at.len() == 0:
+            return keys
+        bare = [key(without_footnote(text)) for text in texts.gather(at).to_list()]
+        return keys.clone().scatter(at, pl.Series(bare, dtype=pl.Utf8))
 
     def suggest(self, text: str, count: int = 3) -> list[str]:
         """The names most like `text`, nearest first; for people, never for matching."""

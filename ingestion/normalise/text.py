@@ -13,6 +13,7 @@ Run the tests: `pytest tests/unit/ingestion/test_text.py`
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Final
@@ -86,6 +87,18 @@ def key(text: str) -> str:
     """The key of one text; equal for all spellings that mean the same name."""
     bare = unicodedata.normalize("NFKC", text.translate(_DROP_TABLE))
     return bare.replace(_HAMZA_YE, "ئ").translate(_KEY_TABLE).lower()
+
+
+# what marks a footnote behind a name: raised digits, perhaps with a bracket, stars and daggers
+FOOTNOTE: Final = (
+    r"(?:\s*(?:[\u00b9\u00b2\u00b3\u2070\u2074-\u2079]+[)،,]?|[*\u2020\u2021\u203b]+))+\s*$"
+)
+_FOOTNOTE: Final = re.compile(FOOTNOTE)
+
+
+def without_footnote(text: str) -> str:
+    """The text without marks of footnotes at its end; a text of marks only stays as it is."""
+    return _FOOTNOTE.sub("", text.rstrip(_EDGES)) or text
 
 
 def loose_key(text: str) -> str:

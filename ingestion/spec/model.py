@@ -427,6 +427,8 @@ class Layout(_Part):
     hidden: Literal["include", "exclude"] = "include"
     # facts before this day are taken for misread years and refused; 2010 where none is given
     earliest: dt.date | None = None
+    # the titles may speak of other years than a period that is given as a constant
+    other_years: bool = False
 
     @field_validator("hook")
     @classmethod
@@ -545,6 +547,9 @@ class SourceSpec(_Part):
     title_fa: str | None = None
     kind: KindName
     agency: str
+    # whose records the files may hold, where they name agencies: `own` refuses every row of another
+    # agency, `any` none; not given: a file whose rows all name one other agency was sent by mistake
+    agencies: Literal["own", "any"] | None = None
     province: str | None = None
     owner: Owner
     tier: Annotated[int, Field(ge=1, le=3)] = 2

@@ -441,6 +441,161 @@ def test_X9_an_anchor_that_is_missing_or_stands_twice_stops_the_file(desk: Desk)
     assert desk.refused(book(more), TWO).locator == "پ"
 
 
+FOOTED = """
+    layouts:
+      - fields:
+          province: {headers: [استان]}
+          indicator: {value: idi}
+        unpivot:
+          columns: [{pattern: "سال {period}", period_kind: jalali_year}]
+"""
+
+
+def test_N12_marks_of_footnotes_behind_titles_and_names_are_no_part_of_them(desk: Desk) -> None:
+    rows: Rows = [
+        ["استان¹", "سال ۱۴۰۲²", "سال ۱۴۰۳*"],
+        ["قم*", 1, 2],
+        ["البرز¹)", 3, 4],
+        ["یزد۱", 5, 6],
+    ]
+    records = desk.read(book({"ب": rows}), FOOTED)
+    assert {(p, v) for p, v in cells(records, "province_code", "value")} == {
+        ("IR-25", 1.0), ("IR-25", 2.0), ("IR-30", 3.0), ("IR-30", 4.0),
+    }  # fmt: skip
+    assert {f.raw_text for f in records.findings} == {"یزد۱"}, "a digit in the line is none"
+    titles: Rows = [["استان", "استان*", "سال ۱۴۰۲"], ["قم", "یزد", 1]]
+    assert cells(desk.read(book({"ب": titles}), FOOTED), "province_code") == {("IR-25",)}
+    twice: Rows = [["استان¹", "استان²", "سال ۱۴۰۲"], ["قم", "یزد", 1]]
+    assert desk.refused(book({"ب": twice}), FOOTED).code == "duplicate-header"
+
+
+def test_D26_titles_of_two_years_are_the_declared_one(desk: Desk) -> None:
+    rows: Rows = [["استان", "سال ۱۴۰۲-۰۳", "سال ۱۴۰۳-۱۴۰۴"], ["قم", 1, 2]]
+    assert desk.refused(book({"ب": rows}), FOOTED).code == "unclear-title"
+    layout = FOOTED.replace("jalali_year}", "jalali_year, year_of_range: last}")
+    records = desk.read(book({"ب": rows}), layout)
+    assert cells(records, "period_start", "value") == {
+        (dt.date(2024, 3, 20), 1.0), (dt.date(2025, 3, 21), 2.0),
+    }  # fmt: skip
+
+
+YEARLY = """
+    layouts:
+      - fields:
+          province: {headers: [استان]}
+          indicator: {value: idi}
+          period: {value: "PERIOD"}
+          value: {headers: [مقدار]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("period", "title", "fits"),
+    [
+        ("gregorian_year:2019", "Return for 2018/19", False),
+        ("gregorian_year:2018", "Return for 2018/19", True),
+        ("jalali_year:1404", "جدول ۳: شاخص‌های سال ۱۴۰۳", False),
+        ("jalali_year:1404", "شاخص‌های سال ۱۴۰۴ در سنجش با سال ۱۴۰۳", True),
+        ("jalali_year:1404", "۱۴۰۳", False),
+        ("jalali_year:1404", "منتشرشده در سال ۱۴۰۵", True),
+        ("jalali_year:1404", "تاریخ گزارش ۱۴۰۳/۰۸/۱۲", True),
+        ("jalali_year:1404", "سرشماری ۱۳۹۵-۱۴۰۵", True),
+        ("jalali_year:1404", "Fiscal year 2018", True),
+        ("date:1404/02/01", "سال ۱۴۰۳", False),
+        ("date:1404/02/01", "FY2025", True),
+    ],
+)
+def test_S6_last_years_file_is_not_taken_for_this_years(
+    desk: Desk, period: str, title: str, fits: bool
+) -> None:
+    data = book({"ب": [[title], [], ["استان", "مقدار"], ["قم", 1]]})
+    layout = YEARLY.replace("PERIOD", period)
+    if fits:
+        assert cells(desk.read(data, layout), "value") == {(1.0,)}
+        return
+    assert desk.refused(data, layout).code == "period-mismatch"
+    free = layout.replace("- fields:", "- other_years: true\n        fields:")
+    assert cells(desk.read(data, free), "value") == {(1.0,)}
+
+
+def test_S6_last_years_form_is_not_taken_for_this_years(desk: Desk) -> None:
+    data = book({"ب": [["فرم سال ۱۴۰۳"], [], ["شاخص", 7]]})
+    layout = """
+        layouts:
+          - fields:
+              indicator: {value: idi}
+              period: {value: "jalali_year:1404"}
+              value: {cell: B3}
+        """
+    assert desk.refused(data, layout).code == "period-mismatch"
+    assert cells(desk.read(data, layout.replace("1404", "1403")), "value") == {(7.0,)}
+
+
+LISTED = """
+    layouts:
+      - fields:
+          project: {headers: [پروژه]}
+          agency: {headers: [دستگاه], required: false}
+          period: {value: "week:1405-W35"}
+          actual_pct: {headers: [واقعی], percent_scale: percent}
+"""
+
+
+def test_S6_a_file_of_another_agency_is_refused_whoevers_folder_it_lies_in(desk: Desk) -> None:
+    def list_of(*agencies: str | None) -> bytes:
+        rows: Rows = [[f"P0{n}", agency, 10 * n] for n, agency in enumerate(agencies, 1)]
+        return book({"ب": [["پروژه", "دستگاه", "واقعی"], *rows]})
+
+    def codes(data: bytes, more: str = "") -> list[str]:
+        records = desk.read(
+            data, more + LISTED.lstrip("\n").replace("\n    ", "\n")[4:], "progress"
+        )
+        return [f.reason_code for f in records.findings]
+
+    mine, other, third = "mict", "judiciary", "aro"
+    assert codes(list_of(other, other)) == ["foreign-agency"] * 2
+    assert codes(list_of(mine, mine)) == []
+    assert codes(list_of(mine, other)) == [], "a list of several agencies"
+    assert codes(list_of(other, third)) == []
+    assert codes(list_of(mine, other), "agencies: own\n") == ["foreign-agency"]
+    assert codes(list_of(other, other), "agencies: any\n") == []
+
+
+WIDE_TITLES = """
+    layouts:
+      - header_depth: 2
+        fields:
+          province: {headers: [شرح]}
+          indicator: {value: idi}
+          period: {value: "jalali_year:1404"}
+          value: {headers: [مقدار]}
+"""
+
+
+def test_X2_a_title_merged_over_a_column_of_nothing_names_one_column(desk: Desk) -> None:
+    def merge(workbook: Any) -> None:
+        for span in ("A1:B2", "C1:D2", "A3:B3", "A4:B4"):
+            workbook["ب"].merge_cells(span)
+
+    rows: Rows = [["شرح", None, "مقدار", None], [], ["قم", None, 7], ["یزد", None, 8]]
+    records = desk.read(book({"ب": rows}, merge), WIDE_TITLES)
+    assert cells(records, "province_code", "value") == {("IR-25", 7.0), ("IR-21", 8.0)}
+
+
+def test_X2_a_title_merged_over_two_columns_of_figures_names_neither(desk: Desk) -> None:
+    def merge(workbook: Any) -> None:
+        workbook["ب"].merge_cells("B1:C1")
+
+    rows: Rows = [["شرح", "مقدار", None], ["قم", 7, 70], ["یزد", 8, 80]]
+    layout = WIDE_TITLES.replace("header_depth: 2", "header_depth: 1")
+    error = desk.refused(book({"ب": rows}, merge), layout)
+    assert (error.code, error.locator) == ("duplicate-header", "ب!C2")
+    second = layout.replace("[مقدار]", '["مقدار#2"]')
+    assert cells(desk.read(book({"ب": rows}, merge), second), "value") == {(70.0,), (80.0,)}
+    left = layout.replace("- header_depth: 1", "- columns: A:B")
+    assert cells(desk.read(book({"ب": rows}, merge), left), "value") == {(7.0,), (8.0,)}
+
+
 FUNDS = [
     ["جدول ۱: اعتبارات ملی"], ["استان", "مصوب"], ["تهران", 2], ["قم", 3], ["جمع", 5],
     ["جدول ۲: اعتبارات استانی"], ["استان", "مصوب"], ["البرز", 700], ["یزد", 900], ["جمع", 1700],

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
-from dbt.cli.main import dbtRunner
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 from psycopg.rows import dict_row
 
 from infra.postgres import admin_url
@@ -203,8 +203,9 @@ class Warehouse:
         full: bool = False,
         select: str | None = None,
         finish: bool = True,
+        held: Sequence[int] = (),
     ) -> int:
-        """Build as the runner does: take in the new loads, run dbt, close the build."""
+        """Build as the runner does: take in the new loads but those held back, run dbt, close."""
         with self.connect() as connection:
             build = connection.execute(
                 "insert into ops.build (as_of_week, is_full_refresh, code_sha256, "
@@ -215,10 +216,11 @@ class Warehouse:
             build_id = int(build["build_id"])
             connection.execute(
                 "insert into ops.build_load (build_id, load_id) select %s, l.load_id "
-                "from raw.load as l where l.status = 'loaded' and not exists ("
+                "from raw.load as l where l.status = 'loaded' and l.load_id <> all(%s) "
+                "and not exists ("
                 "select from ops.build_load as t join ops.build as b using (build_id) "
                 "where t.load_id = l.load_id and b.status = 'built')",
-                [build_id],
+                [build_id, list(held)],
             )
         if not self.is_seeded:
             self.dbt("seed")
@@ -249,13 +251,18 @@ class Warehouse:
                 names = ", ".join(row["name"] for row in views)
                 connection.execute(f"drop view {names} cascade".encode())
 
+    def compiled(self, template: str) -> str:
+        """Return the SQL that dbt makes of a template with the project's macros."""
+        result = self.dbt("compile", "--inline", template)
+        return str(result.result.results[0].node.compiled_code)
+
     def dbt(
         self,
         *arguments: str,
         build_id: int = 0,
         as_of_week: dt.date = WEEK,
         must_succeed: bool = True,
-    ) -> None:
+    ) -> dbtRunnerResult:
         """Run a dbt command; an AssertionError names the nodes that failed and why."""
         parts = urlsplit(self.url)
         project = PROJECT_ROOT / "dbt_project"
@@ -293,6 +300,7 @@ class Warehouse:
             if one.status in ("error", "fail")
         ]
         assert result.success or not must_succeed, "\n".join(failed) or str(result.exception)
+        return result
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
         with self.connect() as connection:

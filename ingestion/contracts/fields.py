@@ -186,6 +186,8 @@ def _read_number(ask: _Ask) -> FieldReading:
     if is_share:
         return _read_share(ask, ask.setting.percent_scale or "percent")
     absent, texts = _absences_aside(ask.column.text)
+    if ask.setting.unit is not None:
+        texts = units.without_unit(texts, ask.setting.unit)
     cleaned = numbers.clean(
         texts, is_number=_is_number(ask.column), decimal_mark=ask.setting.decimal_mark
     )

@@ -9,7 +9,10 @@ back.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
+
+import polars as pl
 
 from ingestion.normalise.text import key
 
@@ -30,6 +33,8 @@ _KEYED: Final[dict[str, tuple[str, int]]] = {
     **{key(word): ("magnitude", power) for word, power in _MAGNITUDE.items()},
     **{key(word): ("currency", power) for word, power in _CURRENCY.items()},
 }
+# a sign of money, a number, words without digits
+_SIGNED: Final = re.compile(r"^([^\w.,+\-()]*)([-+(]?[\d.,٫٬،\u2212]+[)]?)([^\d.,٫٬،+\-()]*)$")
 _WORDS: Final = re.compile("|".join(sorted(map(re.escape, _KEYED), key=len, reverse=True)))
 
 
@@ -49,3 +54,30 @@ def rial_power(unit: str) -> int | None:
     if kinds[-1] != "currency" or kinds.count("currency") != 1:
         return None
     return sum(_KEYED[word][1] for word in found)
+
+
+def without_unit(texts: pl.Series, unit: str) -> pl.Series:
+    """Numbers without the words or the sign of their own declared unit before or behind them.
+
+    `£33.7`, `33.7 £m` and `£33.7m` are 33.7 of the unit `£m`; `£2bn` stays as it is, and is
+    refused. Only whole words of the unit count, so that no other unit is ever taken off.
+    """
+    odd = texts.str.contains(r"[^0-9.,٫٬،+\-]").fill_null(False)
+    if not odd.any():
+        return texts
+    at = odd.arg_true()
+    own = key(unit)
+    sign = "".join(char for char in own if unicodedata.category(char) == "Sc")
+    words = {own, own.replace(sign, "") if sign else own} - {""}
+    found = [_bare(text, sign, words) for text in texts.gather(at).to_list()]
+    return texts.clone().scatter(at, pl.Series(found, dtype=pl.Utf8))
+
+
+def _bare(text: str, sign: str, words: set[str]) -> str:
+    match = _SIGNED.match(text)
+    if match is None:
+        return text
+    before, number, after = match.group(1, 2, 3)
+    is_signed = not before.strip() or key(before) == sign
+    is_worded = not after.strip() or key(after) in words or (key(after) == sign and bool(sign))
+    return number if is_signed and is_worded else text

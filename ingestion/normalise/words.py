@@ -70,6 +70,10 @@ _ABSENT: Final[dict[str, tuple[str, ...]]] = {
 _ABSENT_BY_KEY: Final[dict[str, str]] = {
     key(word): code for code, words in _ABSENT.items() for word in words
 }
+# reasons to withhold run on: "Exempt under Section 43 of the Freedom of Information Act ..."
+_WITHHELD_BY: Final = tuple(
+    map(key, ("exempt under section", "exempt from publication", "withheld under", "redacted"))
+)
 _TRUE: Final = (
     *("بله", "بلی", "آری", "دارد", "هست", "است", "درست", "انجام شده", "شده"),
     *("true", "yes", "y", "1", "✓", "✔", "☑", "✅"),
@@ -120,10 +124,13 @@ def absences(texts: pl.Series) -> pl.Series:
     if not wordy.any():
         return no_reason(texts.len())
     distinct = texts.filter(wordy).unique()
-    codes = pl.Series(
-        "c", [_ABSENT_BY_KEY.get(key(text)) for text in distinct.to_list()], dtype=pl.Utf8
-    )
+    codes = pl.Series("c", [_absence(key(text)) for text in distinct.to_list()], dtype=pl.Utf8)
     return texts.replace_strict(distinct, codes, default=None, return_dtype=pl.Utf8)
+
+
+def _absence(text: str) -> str | None:
+    """The code of a text key."""
+    return WITHHELD if text.startswith(_WITHHELD_BY) else _ABSENT_BY_KEY.get(text)
 
 
 def booleans(

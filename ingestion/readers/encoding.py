@@ -37,6 +37,8 @@ def decode(data: bytes, name: str, declared: str | None = None) -> tuple[str, st
     is proven to have been decoded wrongly before.
     """
     text, encoding = _decode(data, name) if declared is None else _as_declared(data, name, declared)
+    if encoding == "cp1252":
+        _refuse_persian(data, name)
     fault = damage(text[:_SAMPLE])
     if fault is not None:
         raise ReadError("mojibake", fault, _RESAVE, name)
@@ -111,7 +113,7 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
     raise ReadError(
         "encoding-unknown",
         "The text is neither UTF-8 nor UTF-16 nor Persian in Windows-1256.",
-        _RESAVE,
+        f"{_RESAVE} A western program's export can be declared with 'text: {{encoding: cp1252}}'.",
         name,
     )
 
@@ -120,6 +122,18 @@ def _as_declared(data: bytes, name: str, declared: str) -> tuple[str, str]:
     if declared == "utf-8":
         return _strict(data, "utf-8-sig", name), "utf-8"
     return _strict(data, declared, name), declared
+
+
+def _refuse_persian(data: bytes, name: str) -> None:
+    """Bytes that are Persian words in Windows-1256 are no western text."""
+    persian = _try(data[:_SAMPLE], "cp1256")
+    if persian is not None and _is_persian(persian):
+        raise ReadError(
+            "mojibake",
+            "The text is declared as Windows-1252, but it is Persian in Windows-1256.",
+            "Correct 'text: {encoding: ...}' in the source file.",
+            name,
+        )
 
 
 def _strict(data: bytes, encoding: str, name: str) -> str:

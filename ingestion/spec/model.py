@@ -508,13 +508,14 @@ class TextForm(_Part):
     `separator`: one character; `spaces` (each run of blanks parts two cells, no cell is blank and
     none holds a space); `aligned` (cells stand below each other, at least two blanks apart).
     `columns`: the first character of each column, counted from 1, for tables of fixed width.
-    `encoding` is believed only where the bytes bear it. `quotes: false`: a quotation mark is a
+    `encoding` is believed only where the bytes bear it; `cp1252`, of western programs, is never
+    guessed. `quotes: false`: a quotation mark is a
     sign like any other.
     """
 
     separator: str | None = None
     columns: list[Annotated[int, Field(ge=1)]] = []
-    encoding: Literal["utf-8", "utf-16", "cp1256"] | None = None
+    encoding: Literal["utf-8", "utf-16", "cp1256", "cp1252"] | None = None
     quotes: bool = True
 
     @model_validator(mode="after")

@@ -596,6 +596,53 @@ def test_X2_a_title_merged_over_two_columns_of_figures_names_neither(desk: Desk)
     assert cells(desk.read(book({"ب": rows}, merge), left), "value") == {(7.0,), (8.0,)}
 
 
+PORTFOLIO = """
+    text: {encoding: cp1252}
+    layouts:
+      - fields: &fields
+          project: {value: P01}
+          author: {headers: [Project Name]}
+          rated_on: {headers: [End Date], calendar: gregorian, date_order: dmy, DATES}
+          period: {value: "gregorian_year:2023"}
+          value: {headers: [Baseline (£m)], unit: £m}
+"""
+
+
+def test_N11_N12_D6_a_western_portfolio_withholds_figures_and_keeps_days_as_numbers(
+    desk: Desk,
+) -> None:
+    text = (
+        "Project Name;End Date;Baseline (£m)\n"
+        "Submarine – first of its kind;31.03.2023;£33.73\n"
+        "Prisons;45016;1,234.5 £m\n"
+        "Rail;03.04.2023;Exempt under Section 43 of the Freedom of Information Act 2000\n"
+        "Ports;31.12.22;£2bn\n"
+    )
+    layout = PORTFOLIO.replace("DATES", 'date_serials: "1900"').replace(" &fields", "")
+    records = desk.read(text.encode("cp1252"), layout, "rating")
+    assert cells(records, "author", "rated_on", "value") == {
+        ("Submarine – first of its kind", dt.date(2023, 3, 31), 33.73),
+        ("Prisons", dt.date(2023, 3, 31), 1234.5),
+        ("Rail", dt.date(2023, 4, 3), None),
+    }
+    assert {(f.scope, f.reason_code) for f in records.findings} == {
+        ("cell", "withheld"), ("row", "ambiguous-date"),
+    }  # fmt: skip
+    bare = desk.read(text.encode("cp1252"), layout.replace("unit: £m", "unit: m"), "rating")
+    assert cells(bare, "value") == {(None,)}, "no other sign of money is taken off"
+
+
+def test_T10_a_western_encoding_is_declared_never_guessed_and_never_hides_persian(
+    desk: Desk,
+) -> None:
+    western = "Project Name;End Date;Baseline (£m)\nCafé;31.03.2023;1\n".encode("cp1252")
+    layout = PORTFOLIO.replace(", DATES", "").replace(" &fields", "")
+    undeclared = layout.replace("    text: {encoding: cp1252}\n", "")
+    assert desk.refused(western, undeclared, "rating").code == "encoding-unknown"
+    persian = "پروژه;پایان;برآورد\nراه آهن شرق;31.03.2023;1\n".encode("cp1256")
+    assert desk.refused(persian, layout, "rating").code == "mojibake"
+
+
 FUNDS = [
     ["جدول ۱: اعتبارات ملی"], ["استان", "مصوب"], ["تهران", 2], ["قم", 3], ["جمع", 5],
     ["جدول ۲: اعتبارات استانی"], ["استان", "مصوب"], ["البرز", 700], ["یزد", 900], ["جمع", 1700],

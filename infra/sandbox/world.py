@@ -137,6 +137,7 @@ class World:
         default_factory=dict, repr=False, compare=False
     )
     _plans: dict[str, Plan] = field(default_factory=dict, repr=False, compare=False)
+    _points: dict[tuple[str, int], int] = field(default_factory=dict, repr=False, compare=False)
 
     # ------------------------------------------------------------------ who there is
     @property
@@ -387,7 +388,11 @@ class World:
         return Random(text)  # noqa: S311 - has to be repeatable, guards nothing
 
     def _planned(self, project: str, index: int) -> int:
-        return self.plan(project).at(self._week(index) + dt.timedelta(days=6))
+        found = self._points.get((project, index))
+        if found is None:
+            found = self.plan(project).at(self._week(index) + dt.timedelta(days=6))
+            self._points[project, index] = found
+        return found
 
     def _actual(self, project: str, count: int) -> list[int]:
         """Return the project's own actual series, hundredths of a per cent, weeks 0..count-1.

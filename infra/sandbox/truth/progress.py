@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -48,6 +49,7 @@ class Curve:
                 return low + (high - low) * Fraction((day - begin).days, (end - begin).days)
         return self.budget
 
+    @cached_property
     def weekly(self) -> list[Fraction]:
         """Return PV_0, PV_1, ... at the Fridays, up to the first that has all of the plan."""
         found = [Fraction(0)]
@@ -59,7 +61,7 @@ class Curve:
 
     def earned_schedule(self, earned: Fraction) -> Fraction:
         """Return the weeks of plan that `earned` is worth."""
-        planned = self.weekly()
+        planned = self.weekly
         if earned == 0:
             return Fraction(0)
         if earned >= self.budget:

@@ -95,7 +95,7 @@ def _curve(*targets: int) -> Curve:
 def test_K12_earned_schedule_and_its_edges(earned: Fraction, weeks: Fraction) -> None:
     """PV = 0, 10, 20, 20 (flat), 40, 100, 100: latest C on the flat, first PV = BAC at the end."""
     curve = _curve(10, 20, 20, 40, 100, 100)
-    assert curve.weekly() == [0, 10, 20, 20, 40, 100, 100]
+    assert curve.weekly == [0, 10, 20, 20, 40, 100, 100]
     assert curve.earned_schedule(earned) == weeks
 
 

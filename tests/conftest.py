@@ -60,12 +60,17 @@ def _sweep_orphans() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_real_home() -> Iterator[None]:
-    """Hide the caller's installation: whoever forgets a fixture gets an empty home."""
+    """Hide the caller's installation: whoever forgets a fixture gets an empty home.
+
+    And a small nation: a night of the whole one is dear.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PAYESH_")]:
             patch.delenv(name)
         folder = _folder("payesh-none-")
         patch.setenv("PAYESH_HOME", str(folder))
+        # the whole nation is for people; tests that need it ask for it
+        patch.setenv("PAYESH_SANDBOX", "small")
         yield
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.cli._hints import hints
 from infra.cli._outlook import next_report
 from infra.cli._sources import CellSample, FieldReport, Preview
 from ingestion.spec.registry import LoadedSpec
@@ -63,7 +64,15 @@ def _preview_text(loaded: LoadedSpec, found: Preview) -> RenderableType:
     )
     if found.periods:
         head.append(f"\nperiods: {_span(found.periods)}")
-    lines: list[RenderableType] = [head, Text(), _fields_table(found)]
+    lines: list[RenderableType] = [head]
+    told = hints(loaded, found)
+    if told:
+        lines.append(Text("\nprobably wrong in the source file", style="bold"))
+    for one in told:
+        lines.append(
+            Text(f"  {loaded.path}:{one.line}  {one.message}\n    {one.remedy}", style="red")
+        )
+    lines += [Text(), _fields_table(found)]
     samples = [field for field in found.fields if field.accepted or field.refused]
     if samples:
         lines += [Text("\ncells", style="bold"), *_cells(samples)]
@@ -154,6 +163,11 @@ def check_data(loaded: LoadedSpec, previews: Sequence[Preview], now: dt.datetime
         "path": loaded.path,
         "next_report": next_report(loaded.spec, now),
         "files": [
-            {**asdict(found), "findings": [asdict(f) for f in found.findings]} for found in previews
+            {
+                **asdict(found),
+                "findings": [asdict(f) for f in found.findings],
+                "hints": [asdict(h) for h in hints(loaded, found)],
+            }
+            for found in previews
         ],
     }

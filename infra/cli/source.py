@@ -96,6 +96,7 @@ def check(
 ) -> None:
     """Read a source without loading it: fill rates, ranges, samples, what would be refused."""
     from infra.cli._check import check_data, check_text
+    from infra.cli._hints import located
     from infra.cli._sources import find_source, preview
     from infra.ingest import code_lists
     from ingestion.errors import FetchError, IngestError
@@ -111,7 +112,7 @@ def check(
         # the agency's side, not the input
         raise
     except IngestError as error:
-        raise RefusedError(error.message, error.locator or target, error.remedy) from error
+        raise located(error, loaded) from error
     now = settings.now()
     emit(ctx, check_text(loaded, previews, now), check_data(loaded, previews, now))
     if any(p.verdict for p in previews):
@@ -432,14 +433,24 @@ def _answers(
     if problem is not None and (every or not fetched):
         raise problem
     if not fetched:
-        where = getattr(loaded.spec.connector, "path", None) or loaded.spec.connector.type
+        from ingestion.spec.registry import line_of
+
+        where = line_of(loaded.path, ("connector", "pattern"))
         raise RefusedError(
-            f"{loaded.spec.source} has nothing to read now",
-            str(where),
-            "check path and pattern of the source file, or give a file with --file",
+            f"{loaded.spec.source} has nothing to read now{_looked_for(loaded)}",
+            f"{loaded.path}:{where}",
+            "correct path or pattern there, or give a file with --file",
         )
     chosen = fetched if every else fetched[-1:]
     return [(item.received_at, [(part.name, part.data) for part in item.parts]) for item in chosen]
+
+
+def _looked_for(loaded: LoadedSpec) -> str:
+    """What a folder was searched for; nothing for an address."""
+    connector = loaded.spec.connector
+    if connector.type != "folder":
+        return ""
+    return f": no file in '{connector.path}' is called '{connector.pattern}'"
 
 
 # ----------------------------------------------------------------------------------------- text

@@ -30,6 +30,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ingestion.errors import SpecError
+from ingestion.normalise.calendar import CalendarError, from_jalali
 from ingestion.spec.kinds import KINDS
 from ingestion.spec.model import Layout, SourceSpec, Unpivot, placeholders
 from ingestion.spec.wording import with_descriptions
@@ -42,6 +43,10 @@ _URL_USER = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _ADDRESS = re.compile(r"^(?:.+!)?\$?[A-Za-z]{1,3}\$?[1-9][0-9]{0,6}$")
 # what a draft could not tell: a comment, so that the file stays YAML while it is being answered
 _QUESTION = re.compile(r"^[ \t]*#[ \t]*QUESTION:[ \t]*(.*)$", re.MULTILINE)
+_BARE_STAR = re.compile(r"[:\-\[,]\s*([*&!@`%][^\s\],]*)")
+# a calendar year that nobody means in a source file: Jalali written where Gregorian is read (D4)
+_JALALI_YEARS = range(1200, 1600)
+_CRON = re.compile(r"^(?:@\w+|[\d*/,\-]+(?: +[\w*/,\-]+){4})$")
 _KIND_FIELD = re.compile(r"has no field '([^']+)'")
 
 
@@ -180,6 +185,11 @@ def load_spec(path: Path) -> LoadedSpec:
     return LoadedSpec(spec, path, spec_sha256(spec))
 
 
+def line_of(path: Path, loc: Sequence[str | int]) -> int:
+    """The line of a setting in a source file, or of the deepest part of `loc` that it has."""
+    return _line(_parse(path), loc)
+
+
 def spec_sha256(spec: SourceSpec) -> str:
     """Hash of what a source file says, as hex; equal for equal meaning."""
     content = spec.model_dump(mode="json", exclude_defaults=True)
@@ -215,7 +225,7 @@ def _parse(path: Path) -> Any:
         raise SpecError(
             path,
             text.count("\n", 0, question.start()) + 1,
-            f"A question of the draft is open: {question[1].strip()}",
+            f"A question of the draft is open: {question[1].strip()}{_further(text)}",
             "Give the setting that it names (`payesh source schema` lists them), then delete the "
             "line.",
         )
@@ -228,14 +238,53 @@ def _parse(path: Path) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
-        raise SpecError(
-            path,
-            line,
-            f"This is not valid YAML: {error.problem or error.context}.",
-            "Check indentation, quotes and colons on this line and the one before.",
-        ) from None
+        raise _bad_yaml(path, line, text, str(error.problem or error.context)) from None
     except YAMLError as error:
         raise SpecError(path, 0, f"This is not valid YAML: {error}.", "Correct it.") from None
+
+
+def _further(text: str) -> str:
+    """How many questions of a draft are open besides the first."""
+    more = len(_QUESTION.findall(text)) - 1
+    return f" ({more} more are open.)" if more else ""
+
+
+def _bad_yaml(path: Path, line: int, text: str, problem: str) -> SpecError:
+    """What YAML stumbles over most, in words: tabs, bare asterisks, colons in texts."""
+    lines = text.splitlines()
+    here = lines[line - 1] if 0 < line <= len(lines) else ""
+    if "\t" in here[: len(here) - len(here.lstrip())]:
+        return SpecError(
+            path, line, "The line is indented with a tab.", "Indent with spaces, two a level."
+        )
+    starred = _BARE_STAR.search(here)
+    if starred is not None:
+        return SpecError(
+            path,
+            line,
+            f"A text that begins with '{starred[1][0]}' means something else in YAML.",
+            f'Put it in quotes: "{starred[1]}".',
+        )
+    if "mapping values are not allowed" in problem:
+        return SpecError(
+            path,
+            line,
+            "A second colon stands in the line, or the line is indented too far.",
+            "Put the text behind the first colon in quotes, or indent the line like those around.",
+        )
+    if "expected <block end>" in problem:
+        return SpecError(
+            path,
+            line,
+            "The line is indented otherwise than the settings above that it belongs to.",
+            "Settings of one level begin in the same column.",
+        )
+    return SpecError(
+        path,
+        line,
+        f"This is not valid YAML: {problem}.",
+        "Check indentation, quotes and colons on this line and the one before.",
+    )
 
 
 def _plain(node: Any) -> Any:
@@ -413,8 +462,13 @@ def _fault(path: Path, tree: CommentedMap, item: ErrorDetails) -> SpecError:
     if kind == "missing":
         parent = ".".join(str(part) for part in loc[:-1])
         at = f" in '{parent}'" if parent else ""
-        return SpecError(path, line, f"The setting '{name}' is missing{at}.", f"Add '{name}: …'.")
+        shape = _shape(loc)
+        return SpecError(
+            path, line, f"The setting '{name}' is missing{at}.", f"Add '{name}: {shape}'."
+        )
     message = item["msg"].removeprefix("Value error, ")
+    if loc == ("layouts",) and "ascending valid_from" in message:
+        return _unordered(path, tree)
     match = _KIND_FIELD.search(message)
     if match:
         wrong = match.group(1)
@@ -432,7 +486,48 @@ def _fault(path: Path, tree: CommentedMap, item: ErrorDetails) -> SpecError:
     return SpecError(path, line, f"{dotted}: {message}{shown}.", _remedy(item))
 
 
+def _unordered(path: Path, tree: CommentedMap) -> SpecError:
+    """The layout that begins before the one above it."""
+    days = [str(layout.get("valid_from", "1900-01-01")) for layout in tree["layouts"]]
+    at = next(n for n in range(1, len(days)) if days[n] < days[n - 1])
+    return SpecError(
+        path,
+        _line(tree, ("layouts", at, "valid_from")),
+        f"This layout is valid from {days[at]}, yet the one above it from {days[at - 1]}: a layout "
+        "holds until the next one begins.",
+        "Put the layouts in the order of valid_from, the newest last.",
+    )
+
+
+def _shape(loc: Sequence[str | int]) -> str:
+    """How the value of a missing setting is written: its own compulsory settings."""
+    models: list[Any] = [SourceSpec]
+    for part in loc[:-1]:
+        models = [
+            found
+            for model in models
+            for found in _models_in(_annotation(model, str(part)))
+            if isinstance(part, str)
+        ] or models
+    for model in models:
+        for found in _models_in(_annotation(model, str(loc[-1]))):
+            needed = [n for n, info in found.model_fields.items() if info.is_required()]
+            if needed:
+                return "{" + ", ".join(f"{n}: …" for n in needed) + "}"
+    return "…"
+
+
+def _annotation(model: Any, name: str) -> Any:
+    info = model.model_fields.get(name)
+    return None if info is None else info.annotation
+
+
 def _remedy(item: ErrorDetails) -> str:
+    if item["loc"][-1:] == ("cadence",) and _CRON.match(str(item.get("input"))):
+        return (
+            "A cadence says how often a report is owed: weekly, monthly, yearly or once. When to "
+            "fetch is no setting of a source: the nightly run asks them all."
+        )
     context = item.get("ctx", {})
     expected = context.get("expected") or context.get("expected_tags")
     if expected:
@@ -527,8 +622,61 @@ def _check_sense(path: Path, tree: CommentedMap, spec: SourceSpec) -> None:
                 f"Auth by {auth.style} needs '{name}'.",
                 f"Add '{name}' under 'auth'.",
             )
+    _check_days(path, tree, spec)
     for index, layout in enumerate(spec.layouts):
         _check_layout(path, tree, spec, layout, index)
+        _check_twin(path, tree, spec, index)
+
+
+def _check_days(path: Path, tree: CommentedMap, spec: SourceSpec) -> None:
+    """Trap D4: days of the source file are Gregorian; 1405-08-09 would be read as AD 1405."""
+    found: list[tuple[tuple[str | int, ...], dt.date | None]] = [
+        (("schedule", "owed_from"), spec.schedule.owed_from),
+        (("schedule", "owed_to"), spec.schedule.owed_to),
+    ]
+    for index, layout in enumerate(spec.layouts):
+        found += [
+            (("layouts", index, "valid_from"), layout.valid_from),
+            (("layouts", index, "earliest"), layout.earliest),
+        ]
+    for loc, day in found:
+        if day is None or day.year not in _JALALI_YEARS:
+            continue
+        try:
+            meant = f"Write {from_jalali(day.year, day.month, day.day)}."
+        except CalendarError:
+            meant = "Write the Gregorian day."
+        raise SpecError(
+            path,
+            _line(tree, loc),
+            f"{loc[-1]}: {day} is a day of the Jalali calendar; days here are Gregorian.",
+            meant,
+        )
+
+
+def _check_twin(path: Path, tree: CommentedMap, spec: SourceSpec, index: int) -> None:
+    """Two layouts of one day that nothing tells apart: every file would fit both."""
+    layout = spec.layouts[index]
+    told = layout.model_dump(include={"sheets", "fields", "unpivot", "cells", "checks", "after"})
+    for other in spec.layouts[:index]:
+        same = other.model_dump(include={"sheets", "fields", "unpivot", "cells", "checks", "after"})
+        if other.valid_from == layout.valid_from and _titles_of(same) == _titles_of(told):
+            raise SpecError(
+                path,
+                _line(tree, ("layouts", index)),
+                f"Two layouts that begin on {layout.valid_from} look for the same columns: no file "
+                "can tell which of them holds.",
+                "Give this one its own valid_from, or the title that only its edition has.",
+            )
+
+
+def _titles_of(layout: dict[str, Any]) -> str:
+    """What a layout looks for in a file, its readings left aside."""
+    fields = {
+        name: (mapping["headers"], mapping["cell"], mapping["label"])
+        for name, mapping in layout["fields"].items()
+    }
+    return json.dumps([{**layout, "fields": fields}], sort_keys=True, default=str)
 
 
 def _check_layout(

@@ -18,7 +18,7 @@ from typing import Final
 import polars as pl
 
 from ingestion.errors import LayoutError
-from ingestion.layouts.address import letters
+from ingestion.layouts.address import letters, parse
 from ingestion.layouts.cells import is_blank, text_of
 from ingestion.layouts.patterns import caught
 from ingestion.normalise.calendar import to_jalali, week_label
@@ -31,6 +31,7 @@ from ingestion.table import Grid
 JOINT: Final = " / "
 # what tells apart the columns below one merged title
 BESIDE: Final = "#"
+_LETTER: Final = re.compile("^@[A-Za-z]{1,3}$")
 _IS_BESIDE: Final = re.compile(rf"{BESIDE}\d+$")
 _MARKS: Final = " *\u2020\u2021\u203b"
 # titles of statistics reach far back; whether the records may is for the contract to say
@@ -143,15 +144,29 @@ def match(
             columns = [c for c, parts in keys.items() if any(parts[-len(w) :] == w for w in wanted)]
         if not columns:
             columns = _marked(others, wanted)
+        lettered = not columns and _by_letter(target.aliases, levels)
+        if lettered:
+            columns = lettered
         if len(columns) > 1:
             header.repeated[target] = columns
         if columns:
             header.found[target] = columns[0]
-            header.score += target.field is not None or target.wide is not None
+            # a column without a title tells nothing of where the header stands
+            header.score += not lettered and (target.field is not None or target.wide is not None)
         elif target.compulsory:
             header.missing.append(target)
     _match_patterns(header, levels, [t for t in targets if t.pattern is not None])
     return header
+
+
+def _by_letter(aliases: Sequence[str], levels: dict[int, tuple[str, ...]]) -> list[int]:
+    """The column that `@A` names, if it has no title: one with a title is another column."""
+    found = [place[2] for alias in aliases if (place := _lettered(alias)) is not None]
+    return [column for column in found if column not in levels]
+
+
+def _lettered(alias: str) -> tuple[str | None, int, int] | None:
+    return parse(f"{alias[1:].upper()}1") if _LETTER.match(alias) else None
 
 
 def _marked(levels: dict[int, tuple[str, ...]], wanted: Sequence[tuple[str, ...]]) -> list[int]:

@@ -170,7 +170,8 @@ class FieldMap(_Part):
 
     Exactly one of `headers` (column titles or JSON names, any spelling of them), `cell` (an
     address such as `B7` or `Cover!B7`), `sheet_name: true` (the name of the sheet) or `value` (a
-    constant) gives the field.
+    constant) gives the field. A column without a title is named by its letter, `@A`; one that has
+    a title is never taken for it.
 
     `pattern` cuts the text out of a longer one: `گزارش هفته منتهی به {}` takes what stands where
     `{}` stands; a text of another form is left as it is, and then mostly refused.

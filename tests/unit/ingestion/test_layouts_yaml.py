@@ -639,8 +639,40 @@ def test_T10_a_western_encoding_is_declared_never_guessed_and_never_hides_persia
     layout = PORTFOLIO.replace(", DATES", "").replace(" &fields", "")
     undeclared = layout.replace("    text: {encoding: cp1252}\n", "")
     assert desk.refused(western, undeclared, "rating").code == "encoding-unknown"
-    persian = "پروژه;پایان;برآورد\nراه آهن شرق;31.03.2023;1\n".encode("cp1256")
+    persian = "سازه;مدت;مبلغ\nراه آهن شرق;31.03.2023;1\n".encode("cp1256")
     assert desk.refused(persian, layout, "rating").code == "mojibake"
+
+
+UNTITLED = """
+    layouts:
+      - header_depth: 2
+        fields:
+          province: {headers: ["@A"]}
+          indicator: {value: idi}
+        unpivot:
+          columns: [{pattern: "{period} / سال", period_kind: jalali_year}]
+          ignore: [۱۴۰۲ / بهار, ۱۴۰۳ / بهار]
+"""
+
+
+def test_X1_a_column_of_names_without_a_title_is_named_by_its_letter(desk: Desk) -> None:
+    def merge(workbook: Any) -> None:
+        for span in ("B3:C3", "D3:E3"):
+            workbook["ب"].merge_cells(span)
+
+    rows: Rows = [
+        ["نرخ بیکاری"], [], [None, "۱۴۰۲", None, "۱۴۰۳", None],
+        [None, "بهار", "سال", "بهار", "سال"],
+        ["قم", 1, 2, 3, 4], ["یزد", 5, 6, 7, 8],
+    ]  # fmt: skip
+    records = desk.read(book({"ب": rows}, merge), UNTITLED)
+    assert cells(records, "province_code", "value") == {
+        ("IR-25", 2.0), ("IR-25", 4.0), ("IR-21", 6.0), ("IR-21", 8.0),
+    }  # fmt: skip
+    titled = [list(row) for row in rows]
+    titled[3][0] = "کد"
+    error = desk.refused(book({"ب": titled}, merge), UNTITLED)
+    assert error.code == "missing-column", "a column with a title is another one"
 
 
 FUNDS = [

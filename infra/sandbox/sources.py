@@ -73,6 +73,9 @@ def source_text(dataset: Dataset, url: str, page_size: int = PAGE_SIZE) -> str:
     }
     if dataset.province:
         document["province"] = dataset.province
+    if "agency" in layout["fields"]:
+        # it collects from its whole group
+        document["agencies"] = "any"
     document |= {
         "owner": {
             "name": f"Sandbox desk of {dataset.agency}",

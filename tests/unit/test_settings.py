@@ -20,6 +20,7 @@ def test_defaults_lie_in_the_project() -> None:
     assert settings.source_folders[0] == PROJECT_ROOT / "ingestion" / "sources"
     assert settings.reference_dir == PROJECT_ROOT / "dbt_project" / "seeds" / "reference"
     assert settings.sandbox
+    assert settings.nation == "full"
     assert abs((settings.now() - datetime.now(UTC)).total_seconds()) < 5
     assert settings.now().tzinfo is UTC
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import functools
 import hashlib
 import http.client
 import json
@@ -247,7 +248,16 @@ def _token(paths: Paths, params: WorldParams) -> str:
 
 
 def _world(settings: Settings, state: State) -> World:
-    return World(state.params, load_reference(settings.reference_dir))
+    folder = settings.reference_dir
+    files = ((path.name, path.stat()) for path in sorted(folder.glob("*.csv")))
+    marks = tuple((name, found.st_mtime_ns, found.st_size) for name, found in files)
+    return _drawn(state.params, folder, marks)
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn(params: WorldParams, folder: Path, _: tuple[tuple[str, int, int], ...]) -> World:
+    """Draw a nation once in a process: it remembers what it has told, and that is dear."""
+    return World(params, load_reference(folder))
 
 
 def _write_sources(paths: Paths, world: World, url: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import itertools
 import json
 import secrets
 import shutil
@@ -264,6 +265,7 @@ class Warehouse:
         must_succeed: bool = True,
     ) -> dbtRunnerResult:
         """Run a dbt command; an AssertionError names the nodes that failed and why."""
+        command = list(itertools.takewhile(lambda word: not word.startswith("--"), arguments))
         parts = urlsplit(self.url)
         project = PROJECT_ROOT / "dbt_project"
         variables = {
@@ -281,7 +283,7 @@ class Warehouse:
                 patch.setenv(name, value)
             result = dbtRunner().invoke(
                 [
-                    arguments[0],
+                    *command,
                     "--project-dir",
                     str(project),
                     "--profiles-dir",
@@ -291,7 +293,7 @@ class Warehouse:
                     "--log-path",
                     str(self.target),
                     "--quiet",
-                    *arguments[1:],
+                    *arguments[len(command) :],
                 ]
             )
         failed = [

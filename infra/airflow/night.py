@@ -648,7 +648,7 @@ def _findings(cursor: psycopg.Cursor[dict[str, Any]], run_id: str) -> list[Findi
         "  from finding"
         ") select reason_code as reason, times::int as count, source,"
         "  coalesce(file, '') as file, locator, coalesce(header, '') as header,"
-        "  coalesce(raw_text, '') as raw_text, message, remedy"
+        "  coalesce(ops.masked(raw_text), '') as raw_text, ops.masked(message) as message, remedy"
         " from ranked where place = 1 order by times desc, source, reason_code",
         [run_id],
     ).fetchall()

@@ -234,7 +234,8 @@ def _debts(cursor: psycopg.Cursor[dict[str, Any]], found: Overview) -> None:
         "select source, max(owner_name) as owner, count(*)::int as count,"
         " max(age_days) as oldest_days, mode() within group (order by reason_code) as top_reason"
         " from marts.data_quality_finding"
-        " where severity = 'quarantine' and state <> 'resolved' and source is not null"
+        " where severity = 'quarantine' and state in ('open', 'aged', 'repeated')"
+        " and source is not null"
         " group by source order by oldest_days desc, count desc, source"
     ).fetchall()
     found.debts = [

@@ -104,7 +104,8 @@ def remind_of_quarantine(settings: Settings, channels: Channels) -> Told:
             " mode() within group (order by reason_code) as reason,"
             " max(agency_code) as agency"
             " from marts.data_quality_finding"
-            " where severity = 'quarantine' and state <> 'resolved' and source = any(%s)"
+            " where severity = 'quarantine' and state in ('open', 'aged', 'repeated')"
+            " and source = any(%s)"
             " and first_seen_at < %s group by source",
             [sorted(sources), now - timedelta(days=days)],
         ).fetchall()

@@ -4,7 +4,8 @@ In: filters. Out: `FindingRow`s, newest first; a right-to-left Persian workbook,
 
 A finding *stands* until a later load that was kept covers its period, which either lists it again
 or is without it. One without a period (a refused file, an unreadable period) stands until a file
-of the same name is loaded.
+of the same name is loaded. The rule is that of `ops.quarantine_state`. National ids, telephone
+numbers and addresses of people are left out of all that is shown (trap P12).
 """
 
 from __future__ import annotations
@@ -47,7 +48,14 @@ _COLUMNS: tuple[tuple[str, int], ...] = (
     ("کد", 22),
     ("تاریخ دریافت", 14),
     ("شناسه", 12),
+    ("وضعیت", 30),
 )
+_STATES = {
+    "open": "باز",
+    "aged": "باز، بیش از چهار هفته",
+    "repeated": "در فایل بعدی تکرار شد",
+    "corrected": "با ارسال بعدی اصلاح شد",
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ class FindingRow:
     received_at: dt.datetime
     file_name: str
     sha256: str
+    state: str
     is_standing: bool
     decision: str | None
     decided_by: str | None
@@ -121,48 +130,6 @@ found as (
         and (%(item_no)s::integer is null or q.item_no = %(item_no)s)
 ),
 
-judged as (
-    select
-        found.*,
-        decided.decision,
-        decided.decided_by,
-        decided.decided_at,
-        decided.decision_reason,
-        coalesce(decided.decision, '') <> 'dismiss' and not exists (
-            select 1
-            from raw.load as later
-            inner join raw.snapshot as newer on later.snapshot_id = newer.snapshot_id
-            where
-                later.source = found.source
-                and later.load_id > found.load_id
-                and later.status <> 'rejected'
-                and case
-                    when found.period_start is null
-                        then newer.parts -> 0 ->> 'name' = found.parts -> 0 ->> 'name'
-                    else found.period_start between later.period_min and later.period_max
-                end
-        ) as is_standing
-    from found
-    left join lateral (
-        -- of the same cell of the same file, under whichever load it was found
-        select
-            d.verdict || coalesce(' ' || d.value, '') as decision,
-            d.decided_by,
-            d.decided_at,
-            d.reason as decision_reason
-        from ops.decision as d
-        where
-            d.snapshot_id = found.snapshot_id
-            and d.source = found.source
-            and d.item_no is not null
-            and d.reason_code = found.reason_code
-            and d.field is not distinct from found.field
-            and d.locator is not distinct from found.locator
-        order by d.decision_id desc
-        limit 1
-    ) as decided on true
-),
-
 in_force as (
     select distinct on (source) source, title_fa, owner_name, owner_email
     from raw.source
@@ -170,48 +137,51 @@ in_force as (
 )
 
 select
-    judged.load_id,
-    judged.item_no,
-    judged.source,
+    found.load_id,
+    found.item_no,
+    found.source,
     in_force.title_fa,
     in_force.owner_name,
     in_force.owner_email,
-    judged.kind,
-    judged.scope,
-    judged.reason_code,
-    judged.field,
-    judged.locator,
-    judged.header,
-    judged.raw_text,
-    judged.message,
-    judged.remedy,
-    judged.rule,
-    judged.record_no,
-    judged.agency_code,
-    judged.province_code,
-    judged.period_kind,
-    judged.period_start,
-    judged.received_at,
+    found.kind,
+    found.scope,
+    found.reason_code,
+    found.field,
+    found.locator,
+    found.header,
+    ops.masked(found.raw_text) as raw_text,
+    ops.masked(found.message) as message,
+    found.remedy,
+    found.rule,
+    found.record_no,
+    found.agency_code,
+    found.province_code,
+    found.period_kind,
+    found.period_start,
+    found.received_at,
     coalesce(
-        judged.parts -> (
+        found.parts -> (
             case
-                when judged.locator ~ '^[0-9]{1,6}#'
-                    then split_part(judged.locator, '#', 1)::integer
+                when found.locator ~ '^[0-9]{1,6}#'
+                    then split_part(found.locator, '#', 1)::integer
                 else 0
             end
         ) ->> 'name',
         ''
     ) as file_name,
-    judged.sha256,
-    judged.is_standing,
-    judged.decision,
-    judged.decided_by,
-    judged.decided_at,
-    judged.decision_reason
-from judged
-left join in_force on judged.source = in_force.source
-where judged.is_standing or %(with_settled)s
-order by judged.received_at desc, judged.load_id desc, judged.item_no
+    found.sha256,
+    became.state,
+    became.is_standing,
+    became.decision || coalesce(' ' || ops.masked(became.decided_value), '') as decision,
+    became.decided_by,
+    became.decided_at,
+    ops.masked(became.decision_reason) as decision_reason
+from found
+inner join ops.quarantine_state as became
+    on found.load_id = became.load_id and found.item_no = became.item_no
+left join in_force on found.source = in_force.source
+where became.is_standing or %(with_settled)s
+order by found.received_at desc, found.load_id desc, found.item_no
 limit %(limit)s
 """
 
@@ -306,7 +276,16 @@ def _texts(number: int, row: FindingRow) -> list[str]:
         row.reason_code,
         _jalali(row.received_at),
         row.number,
+        _state(row),
     ]
+
+
+def _state(row: FindingRow) -> str:
+    """What became of a finding, for the agency."""
+    if row.state != "decided":
+        return _STATES[row.state]
+    when = "" if row.decided_at is None else f" در {_jalali(row.decided_at)}"
+    return f"تصمیم {row.decided_by}{when}: {row.decision} ({row.decision_reason})"
 
 
 def _known(code: str) -> Reason | None:

@@ -250,9 +250,10 @@ def _list_text(rows: Sequence[FindingRow], has_more: bool) -> RenderableType:
 
 
 def _state(row: FindingRow) -> str:
-    if row.decision is not None:
-        return row.decision
-    return "stands" if row.is_standing else "settled by a later load"
+    if row.state == "decided":
+        return f"decided by {row.decided_by}: {row.decision}"
+    words = {"repeated": "repeated by a later file", "corrected": "corrected by a later file"}
+    return words.get(row.state, row.state)
 
 
 def _decided(row: FindingRow) -> str | None:

@@ -30,7 +30,8 @@ PREFIX: Final = "bi_"
 """Of every login made here: no other account of the server can be meant by a name."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,40}")
-_LOCK: Final = "payesh.access"
+_LOCK: Final = "lock table ops.access in share row exclusive mode"
+"""One change of logins at a time; readers of the table do not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def grant(
     _require_codes(settings, "province", provinces)
     password = None
     with connect(settings, "admin") as connection:
-        connection.execute("select pg_advisory_xact_lock(hashtext(%s))", [_LOCK])
+        connection.execute(_LOCK)
         state = _state(connection, login)
         if not (agencies or provinces or is_restricted) and not (state and new_password):
             raise RefusedError(
@@ -143,7 +144,7 @@ def revoke(settings: Settings, name: str) -> int:
     """
     login = login_of(name)
     with connect(settings, "admin") as connection:
-        connection.execute("select pg_advisory_xact_lock(hashtext(%s))", [_LOCK])
+        connection.execute(_LOCK)
         if _state(connection, login) is None:
             known = sorted({one.login for one in list_access(settings)})
             near = difflib.get_close_matches(login, known, n=1)

@@ -192,7 +192,8 @@ def ensure_bi_reader(settings: Settings, rotate: bool = False) -> None:
     password = path.read_text(encoding="utf-8").strip()
     login = sql.Identifier(BI_READER)
     with connect(settings, "admin") as connection:
-        connection.execute("select pg_advisory_xact_lock(hashtext(%s))", [BI_READER])
+        # two at once would both find no login and make it
+        connection.execute("lock table ops.access in share row exclusive mode")
         known = connection.execute(
             "select 1 from pg_roles where rolname = %s", [BI_READER]
         ).fetchone()

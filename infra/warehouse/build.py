@@ -32,7 +32,7 @@ from infra.errors import PayeshError, RefusedError
 from infra.postgres import connect, libpq_environment
 from infra.settings import PROJECT_ROOT, Settings, quiet_environment
 from infra.warehouse import catalogue
-from infra.warehouse.child import BUSY, LOCK_KEY
+from infra.warehouse.child import BUSY, LOCK
 from infra.warehouse.fingerprint import code_sha256, reference_sha256
 
 SATURDAY: Final = 5
@@ -249,14 +249,15 @@ def build_warehouse(
 
 def _stand_alone(connection: psycopg.Connection) -> None:
     """Keep out other starts until this one is committed; refuse while a dbt is at work."""
-    connection.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY + 2])
-    row = connection.execute("select pg_try_advisory_xact_lock(%s)", [LOCK_KEY]).fetchone()
-    if row is None or not row[0]:
+    connection.execute("lock table ops.build_start in exclusive mode")
+    try:
+        connection.execute(LOCK)
+    except psycopg.errors.LockNotAvailable:
         raise WarehouseError(
             "another dbt is at work in this database",
             "build lock",
             "wait until it has ended, then run the night again",
-        )
+        ) from None
 
 
 def _reasons(

@@ -20,8 +20,8 @@ from typing import Any, Final
 import psycopg
 
 BUSY: Final = 75
-LOCK_KEY: Final = 7_291_430_155_002
-"""Advisory lock of the build schemas: one dbt at a time."""
+LOCK: Final = "lock table ops.build_at_work in exclusive mode nowait"
+"""Lock of the build schemas: one dbt at a time. Who only reads can't take it."""
 
 _PLACES: Final = frozenset(
     {"--project-dir", "--profiles-dir", "--target-path", "--log-path", "--log-level"}
@@ -40,12 +40,14 @@ def main(arguments: list[str]) -> int:
         password=environment["DBT_PG_PASSWORD"],
         dbname=environment["DBT_PG_DBNAME"],
         application_name=f"payesh build {environment['PAYESH_BUILD_ID']}",
-        autocommit=True,
+        # the transaction holds a lock and nothing else: neither rows nor a snapshot
+        options=f"-c role={environment['DBT_PG_ROLE']} -c idle_in_transaction_session_timeout=0",
         # a connection that does nothing for an hour may be cut by what lies between
         keepalives_idle=30,
     ) as lock:
-        row = lock.execute("select pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
-        if row is None or not row[0]:
+        try:
+            lock.execute(LOCK)
+        except psycopg.errors.LockNotAvailable:
             return BUSY
         return _dbt(arguments)
 

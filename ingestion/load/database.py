@@ -60,9 +60,8 @@ def transaction(url: str) -> Iterator[psycopg.Connection]:
 
 def lock_source(connection: psycopg.Connection, source: str) -> None:
     """Wait until no other transaction writes this source; released when this one ends (S13)."""
-    connection.execute(
-        "select pg_advisory_xact_lock(hashtextextended('payesh.source/' || %s, 0))", [source]
-    )
+    # a row's lock, not an advisory one: that could be taken by anybody who may log in
+    connection.execute("select ops.lock_source(%s)", [source])
 
 
 def _reason(error: psycopg.Error) -> str:

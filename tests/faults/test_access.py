@@ -230,6 +230,13 @@ DENIED = [
     "select pg_advisory_lock(7291430155003)",
     "select pg_try_advisory_lock(7291430155002)",
     "select pg_advisory_xact_lock_shared(7291430155003)",
+    "begin; lock table ops.publication in access share mode",
+    "begin; lock table ops.build_at_work in exclusive mode",
+    "begin; lock table ops.source_at_work in row share mode",
+    "select ops.lock_source('sim_a01__progress')",
+    "select ops.try_build_lock()",
+    # the lines behind what is published to others
+    "select * from ops.lineage_lines('agency_work', '{}')",
     "alter system set fsync = off",
     "alter database postgres set search_path = x",
 ]

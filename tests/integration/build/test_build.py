@@ -23,7 +23,7 @@ from infra.warehouse.build import (
     run_dbt,
     start_build,
 )
-from infra.warehouse.child import LOCK_KEY
+from infra.warehouse.child import LOCK
 from tests.integration.release.conftest import WEEK, insert_load
 
 MODEL = """
@@ -185,8 +185,8 @@ def test_a_failed_model_is_named_and_its_loads_are_taken_again(small: Settings) 
 
 def test_one_build_at_a_time(small: Settings) -> None:
     build = start_build(small, WEEK)
-    with connect(small, "transform", autocommit=True) as other:
-        other.execute("select pg_advisory_lock(%s)", [LOCK_KEY])
+    with connect(small, "transform") as other:
+        other.execute(LOCK)
         with pytest.raises(WarehouseError, match="another dbt is at work"):
             start_build(small, WEEK)
         with pytest.raises(WarehouseError, match="another dbt is at work"):

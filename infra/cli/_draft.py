@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from infra.ingest import code_lists, secret_of
 from infra.settings import Settings
 from ingestion.connectors.http_file import collect_file
 from ingestion.draft import Draft, Origin, draft
+from ingestion.draft.answers import choices
 from ingestion.errors import FetchError, IngestError
 from ingestion.readers.detect import detect
 from ingestion.readers.limits import Limits
@@ -29,23 +30,23 @@ from ingestion.spec.model import HttpFile
 from ingestion.spec.registry import RETIRED_FILE
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 _NAME = re.compile(r"^[a-z0-9_]+__[a-z0-9_]+$")
 _SECRET = re.compile(r"(?i)token|secret|passw|api[-_]?key|authorization|access[-_]key")
 
 
 @dataclass(frozen=True)
-class Written:
-    """A source file that was written, or None where it is only shown."""
+class Drafted:
+    """A draft and the bytes that it was made of."""
 
-    path: Path | None
-    text: str
+    draft: Draft
+    parts: Sequence[tuple[str, bytes]]
 
 
 def draft_of(
     target: str, settings: Settings, kind: str | None, agency: str | None, out: Path | None
-) -> Draft:
+) -> Drafted:
     """A draft for the file or address `target`; RefusedError for what is no table.
 
     FetchError passes: it is the other side's.
@@ -59,7 +60,7 @@ def draft_of(
     parts, origin = _taken(target, settings, out)
     known = [loaded.spec for loaded in registry(settings).specs.values()]
     try:
-        return draft(
+        found = draft(
             parts,
             origin,
             code_lists(settings),
@@ -73,6 +74,16 @@ def draft_of(
         raise
     except IngestError as error:
         raise RefusedError(error.message, error.locator or target, error.remedy) from error
+    return Drafted(found, parts)
+
+
+def assistant(
+    found: Drafted, settings: Settings, console: Console, ask: Callable[[str], str]
+) -> None:
+    """Show the file and ask what is open, on a console that may be anybody's."""
+    from infra.cli._assistant import assist
+
+    assist(found.draft, found.parts, code_lists(settings), settings.now(), console, ask)
 
 
 def _taken(
@@ -274,8 +285,9 @@ def draft_text(found: Draft, text: str, path: Path | None) -> RenderableType:
     return Group(*lines)
 
 
-def draft_data(found: Draft, text: str, path: Path | None) -> dict[str, Any]:
+def draft_data(found: Draft, text: str, path: Path | None, settings: Settings) -> dict[str, Any]:
     """The draft for programs."""
+    lists = code_lists(settings)
     return {
         "path": path,
         "source": found.name,
@@ -283,7 +295,14 @@ def draft_data(found: Draft, text: str, path: Path | None) -> dict[str, Any]:
         "content": found.content,
         "confidence": found.confidences,
         "notes": found.notes,
-        "questions": [{"setting": q.setting, "text": q.text} for q in found.questions],
+        "questions": [
+            {
+                "setting": q.setting,
+                "text": q.text,
+                "choices": [one.label for one in choices(found, q, lists)],
+            }
+            for q in found.questions
+        ],
         "unmapped": found.unmapped,
         "reading": found.reading,
         "first_reasons": found.first_reasons,

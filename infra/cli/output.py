@@ -74,6 +74,11 @@ def emit(ctx: click.Context, human: RenderableType, data: Mapping[str, Any]) -> 
         console().print(human)
 
 
+def is_terminal() -> bool:
+    """True when somebody sits before both ends: what is asked can be answered."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def console(stderr: bool = False) -> Console:
     """Return the rich console; in pipes and CI plain text, 120 columns, no wrapping of words."""
     from rich.console import Console

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.cli.output import emit, json_option
+from infra.cli.output import console, emit, is_terminal, json_option, wants_json
 from infra.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, EXIT_REFUSED, RefusedError
 from infra.settings import Settings
 
@@ -225,21 +225,34 @@ def decide(
 @click.option("--kind", help="The record kind, where you know it; else the best fit is taken.")
 @click.option("--agency", help="The agency's code or name.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@click.option("--no-questions", is_flag=True, help="In a terminal: leave all questions open.")
 @json_option
 @click.pass_context
 def draft_source(
-    ctx: click.Context, target: str, kind: str | None, agency: str | None, out: Path | None
+    ctx: click.Context,
+    target: str,
+    kind: str | None,
+    agency: str | None,
+    out: Path | None,
+    no_questions: bool,
 ) -> None:
-    """Propose a source file for an unknown file; what can't be told is a question in it."""
-    from infra.cli._draft import draft_data, draft_of, draft_text, write_new
+    """Propose a source file for an unknown file; what can't be told is a question in it.
+
+    In a terminal the cells are shown beside the records, and the questions are asked one by one.
+    """
+    from infra.cli._draft import assistant, draft_data, draft_of, draft_text, write_new
     from ingestion.draft import render
 
     _known_kind(kind)
-    found = draft_of(target, Settings.from_env(), kind, agency, out)
+    settings = Settings.from_env()
+    drafted = draft_of(target, settings, kind, agency, out)
+    if not no_questions and not wants_json(ctx) and is_terminal():
+        assistant(drafted, settings, console(), input)
+    found = drafted.draft
     text = render(found)
     if out is not None:
         write_new(out, text)
-    emit(ctx, draft_text(found, text, out), draft_data(found, text, out))
+    emit(ctx, draft_text(found, text, out), draft_data(found, text, out, settings))
 
 
 @group.command("new")
@@ -375,7 +388,7 @@ def _diff_text(loaded: LoadedSpec, found: Sequence[Rehearsal], limit: int) -> Re
             lines.append(Text(f"    refused: {result.reject_detail}", style="red"))
         if one.no_longer_read:
             lines.append(
-                Text(f"    {one.no_longer_read} records are no longer read and would stay in force")
+                Text(f"    {one.no_longer_read} records are no longer read and would be withdrawn")
             )
     changes = [change for one in found for change in one.changes]
     if changes:

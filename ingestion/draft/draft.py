@@ -35,6 +35,7 @@ from ingestion.readers.json_rows import escape
 from ingestion.readers.limits import Limits
 from ingestion.spec.kinds import KINDS, PeriodKind
 from ingestion.spec.model import SourceSpec
+from ingestion.table import RawTable, Records
 
 _NAME: Final = re.compile(r"^[a-z0-9_]+__[a-z0-9_]+$")
 _DATE: Final = re.compile(
@@ -91,10 +92,16 @@ class Draft:
     notes: dict[str, str] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    # titles of columns that no field has
+    free: list[str] = field(default_factory=list)
     reading: dict[str, int] = field(default_factory=dict)
     first_reasons: list[str] = field(default_factory=list)
     error: str | None = None
     sample: list[dict[str, Any]] = field(default_factory=list)
+    # what the pipeline read by this draft; None before it could be tried
+    examined: tuple[RawTable, Records] | None = None
+    # sheet and first row of the titles, for those who look at the cells themselves
+    table_at: tuple[str, int, int] | None = None
 
     @property
     def confidences(self) -> dict[str, float]:
@@ -175,6 +182,9 @@ def draft(
     _ask_missing(result, best)
     _ask_around(result, table, lists)
     result.unmapped = [f"{d.where} '{d.title}'" for d in best.unmapped]
+    result.free = [d.title for d in best.unmapped]
+    if not table.is_json and table.sheets:
+        result.table_at = (table.sheets[0], table.top, table.depth)
     _try(result, parts, quiet, received_at)
     return result
 
@@ -504,6 +514,7 @@ def _ask_around(result: Draft, table: Table, lists: CodeLists) -> None:
                 "group_rows",
                 f"{len(table.lone)} rows hold one text only ({shown}): headings of groups "
                 "(group_rows: ['{province}'] or another field), or remarks (note_words)?",
+                tuple(dict.fromkeys(table.lone)),
             )
         )
     names = ("province", "agency", "project", "indicator")
@@ -519,6 +530,7 @@ def _ask_around(result: Draft, table: Table, lists: CodeLists) -> None:
                 "total_words",
                 f"are these labels totals: {', '.join(f'«{t}»' for t in odd[:_SHOWN])}? "
                 "Then list them under total_words",
+                tuple(odd),
             )
         )
 
@@ -646,6 +658,17 @@ def stand_in(content: Mapping[str, Any], kind: str, received_at: dt.datetime) ->
     return tried
 
 
+def try_again(
+    result: Draft, parts: Sequence[tuple[str, bytes]], lists: CodeLists, received_at: dt.datetime
+) -> None:
+    """Read the file by the draft as it now stands; questions stay as they are."""
+    kept = list(result.questions)
+    result.reading, result.first_reasons, result.sample = {}, [], []
+    result.error, result.examined = None, None
+    _try(result, parts, lists, received_at)
+    result.questions = kept
+
+
 def _try(
     result: Draft,
     parts: Sequence[tuple[str, bytes]],
@@ -671,7 +694,7 @@ def _try(
         return
     try:
         spec = SourceSpec.model_validate(content)
-        _, records = examine(spec, parts, lists, received_at)
+        raw, records = examine(spec, parts, lists, received_at)
     except IngestError as error:
         result.error = f"{error.message} {error.remedy}"
         result.questions.append(Question("layouts", f"{error.code}: {error.message}"))
@@ -681,6 +704,7 @@ def _try(
         if not asked - {"owner", "agency"}:
             result.questions.append(Question("layouts", result.error))
         return
+    result.examined = (raw, records)
     result.reading = {
         "rows_read": records.rows_read,
         "accepted": records.accepted.height,

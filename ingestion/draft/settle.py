@@ -49,10 +49,14 @@ _USUAL: Final = dates.FACT_WINDOW[0]
 
 @dataclass(frozen=True)
 class Question:
-    """What cannot be told: the setting that is left out, and what to decide."""
+    """What cannot be told: the setting that is left out, and what to decide.
+
+    `values`: texts of the file that the question is about, all of them.
+    """
 
     setting: str
     text: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass

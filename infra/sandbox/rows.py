@@ -91,11 +91,15 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class WorkbookFile:
-    """A workbook in a province's drop folder: `rows` in the order of the sheet."""
+    """A workbook in a province's drop folder: `rows` in the order of the sheet.
+
+    `gap` is by how much its total differs from the sum of its rows (trap K10).
+    """
 
     name: str
     week: dt.date
     rows: tuple[Row, ...]
+    gap: int = 0
 
 
 def directorate(province: str) -> str:

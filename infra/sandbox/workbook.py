@@ -100,6 +100,7 @@ def _write_progress(
         _fill(sheet, at, cells)
         at += 1
     total = sum((Decimal(str(row.values["actual_cost"] or 0)) for row in file.rows), Decimal(0))
+    total += file.gap
     _fill(sheet, at, [None, "جمع کل", None, None, None, None, _number(total), None, None])
     _banner(sheet, at + 2, width, "یادداشت: درصدها تجمعی و نسبت به کل پروژه است")
     _banner(sheet, at + 3, width, "تهیه‌کننده: میز شبیه‌سازی")

@@ -310,6 +310,7 @@ class World:
                 f"{dataset.name}-{label(opened_on)}-backlog.xlsx",
                 opened_on,
                 tuple(sorted(backlog.values(), key=_sheet_order)),
+                self._gap(dataset),
             )
         ]
         found.extend(
@@ -319,6 +320,11 @@ class World:
             for at, rows in sorted(later.items())
         )
         return [file for file in found if file.rows]
+
+    def _gap(self, dataset: Dataset) -> int:
+        """Return by how much the total of a province's backlog is wrong: in one province of all."""
+        is_wrong = self.params.has_lives and dataset.province == self.provinces[-1]
+        return 1_000 if is_wrong and dataset.kind == "progress" else 0
 
     # ------------------------------------------------------------------ plans
     def plan(self, project: str) -> Plan:

@@ -152,6 +152,15 @@ def test_years_of_a_province_are_read_as_they_were_meant(nation: World, tmp_path
     assert len(sent) > 900
 
 
+def test_K10_one_province_miscounts_and_is_taken_as_it_stands(
+    nation: World, tmp_path: Path
+) -> None:
+    source = f"sim_p{nation.provinces[-1].removeprefix('IR-')}__progress"
+    read = _read(nation, source, tmp_path)
+    assert [(f.scope, f.reason_code) for f in read.findings] == [("file", "total-differs")]
+    assert read.accepted.height == len(nation.files(source, OPENED_ON)[0].rows)
+
+
 # ---------------------------------------------------------------------- changes only
 @pytest.mark.parametrize("source", ["sim_a03__progress", "sim_a06__progress"])
 def test_P9_what_was_seen_and_the_changes_are_the_whole(nation: World, source: str) -> None:

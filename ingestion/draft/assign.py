@@ -78,6 +78,8 @@ class Assigned:
     kind: Kind
     fields: dict[str, Mapped] = field(default_factory=dict)
     wide: list[WideGroup] = field(default_factory=list)
+    # field -> pattern of the headings inside the table that give it
+    groups: dict[str, str] = field(default_factory=dict)
     into: str = "value"
     questions: list[Question] = field(default_factory=list)
     unmapped: list[Drawn] = field(default_factory=list)
@@ -88,7 +90,7 @@ class Assigned:
     @property
     def missing(self) -> list[str]:
         """Required fields that nothing gives; the agency may come from the head of the file."""
-        given = set(self.fields) | {n for one in self.wide for n in one.set}
+        given = set(self.fields) | set(self.groups) | {n for one in self.wide for n in one.set}
         given |= {n for one in self.wide for n in re.findall("{([a-z_]+)}", one.pattern or "")}
         given |= {self.into} if self.wide else set()
         given |= {"indicator"} if self.is_unnamed else set()

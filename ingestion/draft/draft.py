@@ -63,6 +63,9 @@ _PROSE: Final = 12
 _OWN: Final = 2
 # parts of a JSON list among which the list of records is sought
 _FIRST: Final = 8
+# headings that name a group are at least so many, behind at most so many words of their own
+_FEW: Final = 2
+_LEADING: Final = 2
 _EVERYWHERE: Final = frozenset({"period", "reported_at", "retracted", "province", "agency"})
 
 
@@ -173,6 +176,7 @@ def draft(
     result.questions.append(
         Question("owner", "whom does the operator turn to? 'owner: {name: …, email: …}'")
     )
+    _group(result, best, table, quiet)
     _period(result, best, table)
     _schedule(result, best)
     content["connector"] = connector
@@ -278,6 +282,36 @@ def _schedule(result: Draft, best: Assigned) -> None:
     result.notes["schedule"] = (
         "0.80: by the periods in it; nothing is owed until owed_from and due_hours are given"
     )
+
+
+# ------------------------------------------------------------------------------ headings, totals
+
+
+def _group(result: Draft, best: Assigned, table: Table, lists: CodeLists) -> None:
+    """Lone texts inside the table that are all names of one list, behind the same first words."""
+    lone = list(dict.fromkeys(table.lone))
+    if len(lone) < _FEW:
+        return
+    for item in best.kind.key_fields:
+        if item.code_list is None or item.name in best.fields:
+            continue
+        for words in range(_LEADING + 1):
+            leads = {" ".join(text.split()[:words]) for text in lone}
+            rests = [" ".join(text.split()[words:]) for text in lone]
+            if len({key(lead) for lead in leads}) > 1 or not all(rests):
+                break
+            day = pl.Series([None] * len(rests), dtype=pl.Date)
+            found = lists.get(item.code_list).match(pl.Series(rests, dtype=pl.Utf8), day).value
+            if found.null_count() == 0 and found.n_unique() == len(rests):
+                lead = next(iter(leads))
+                best.groups[item.name] = f"{lead} {{{item.name}}}".strip()
+                best.questions = [q for q in best.questions if q.setting != f"fields.{item.name}"]
+                table.lone = []
+                result.notes["layouts.0.group_rows"] = (
+                    f"0.90: {len(lone)} headings inside the table are names of the list "
+                    f"'{item.code_list}', such as «{lone[0][:40]}»"
+                )
+                return
 
 
 # ------------------------------------------------------------------------------ periods outside
@@ -393,6 +427,12 @@ def _layout(result: Draft, best: Assigned, table: Table) -> dict[str, Any]:
             result.notes[f"{at}.header_fill"] = (
                 "0.80: the second row has titles below gaps of the first"
             )
+    if best.groups:
+        layout["group_rows"] = list(best.groups.values())
+    totals = list(dict.fromkeys(table.proven_totals))
+    if totals:
+        layout["total_words"] = totals
+        result.notes[f"{at}.total_words"] = "0.95: their figures are the sums of the rows above"
     needed = [m.settled.earliest for m in best.fields.values()]
     needed += [one.settled.earliest for one in best.wide]
     days = [day for day in needed if day is not None]

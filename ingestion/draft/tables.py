@@ -38,7 +38,9 @@ _UNIT_PHRASE: Final = re.compile(
 _UNIT_LEAD: Final = re.compile(r"^(?:به|بر\s?حسب|in|are in)\s+")
 _IN_BRACKETS: Final = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
 _SHORT: Final = 5
-_TOTAL_LIKE: Final = tuple(map(key, ("جمع", "مجموع", "total")))
+_TOTAL_LIKE: Final = tuple(map(key, ("جمع", "مجموع", "سرجمع", "total", "subtotal", "sub-total")))
+_LONG_LABEL: Final = 40
+_LEAST_SUMMED: Final = 2
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Table:
     unit_row: dict[int, str] = field(default_factory=dict)
     lone: list[str] = field(default_factory=list)
     odd_totals: list[str] = field(default_factory=list)
+    # labels of rows whose figures are the sums of the rows above them
+    proven_totals: list[str] = field(default_factory=list)
     totals: int = 0
     others: list[str] = field(default_factory=list)
     is_json: bool = False
@@ -334,10 +338,13 @@ def _drawn(best: _Found, same: Sequence[_Found]) -> Table:
             for r in range(m.top + 1, min(m.bottom, len(one.grid.rows)) + 1)
             if m.left == m.right
         }
+        sums = _Sums()
         for r in range(one.top + one.depth, len(one.grid.rows)):
             row = one.grid.rows[r]
-            if not _is_data(row, r - one.top - one.depth, one.titles, usual, table):
+            if not _is_data(row, r - one.top - one.depth, one.titles, usual, table, sums):
+                sums.end()
                 continue
+            sums.add(row, one.titles)
             table.height += 1
             for c, name in ordinals.items():
                 value = row[c] if c < len(row) else None
@@ -374,8 +381,68 @@ def _ordinals(titles: dict[int, str]) -> dict[int, tuple[str, int]]:
     return found
 
 
+class _Sums:
+    """Sums of the columns: of all rows so far, and of those since the last row that was none."""
+
+    def __init__(self) -> None:
+        self._all: dict[int, float] = {}
+        self._group: dict[int, float] = {}
+        self._rows = self._group_rows = 0
+
+    def add(self, row: Sequence[Any], titles: dict[int, str]) -> None:
+        """Count a record in."""
+        self._rows += 1
+        self._group_rows += 1
+        for column in titles:
+            size = _size(row[column]) if column < len(row) else None
+            if size is not None:
+                self._all[column] = self._all.get(column, 0.0) + size
+                self._group[column] = self._group.get(column, 0.0) + size
+
+    def end(self) -> None:
+        """A row that is no record: a group ends here."""
+        self._group, self._group_rows = {}, 0
+
+    def are_in(self, row: Sequence[Any], titles: dict[int, str]) -> bool:
+        """Whether a row holds the sums of at least two rows, in every column that has figures."""
+        figures = {
+            column: size
+            for column in titles
+            if column < len(row) and (size := _size(row[column])) is not None
+        }
+        return any(
+            rows >= _LEAST_SUMMED
+            and any(figures.values())
+            and all(
+                column in sums
+                and math.isclose(size, sums[column], rel_tol=1e-3, abs_tol=0.01 * rows)
+                for column, size in figures.items()
+            )
+            for sums, rows in ((self._group, self._group_rows), (self._all, self._rows))
+        )
+
+
+def _size(value: Any) -> float | None:
+    """A figure as a number, where there are no two ways to read it."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    text = key(value).replace("٬", "").replace("٫", ".")
+    text = re.sub(r",(?=\d{3}(?:\D|$))", "", text).removesuffix("%").removesuffix("٪")
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _is_data(
-    row: Sequence[Any], below: int, titles: dict[int, str], usual: frozenset[str], table: Table
+    row: Sequence[Any],
+    below: int,
+    titles: dict[int, str],
+    usual: frozenset[str],
+    table: Table,
+    sums: _Sums,
 ) -> bool:
     """Whether a row is a record; what else it may be is noted in `table`."""
     filled = {c: row[c] for c in range(len(row)) if not is_blank(row[c])}
@@ -400,11 +467,15 @@ def _is_data(
     if any(label in usual for label in labels):
         table.totals += 1
         return False
-    table.odd_totals += [
+    odd = [
         display(v)
         for v, label in zip(texts[:3], labels, strict=False)
-        if label.startswith(_TOTAL_LIKE) and len(label) < 40
+        if label.startswith(_TOTAL_LIKE) and len(label) < _LONG_LABEL
     ]
+    if odd and len(filled) > 1 and sums.are_in(row, titles):
+        table.proven_totals.append(odd[0])
+        return False
+    table.odd_totals += odd
     if len(filled) == 1 and len(titles) > 2:
         text = next(iter(filled.values()))
         if isinstance(text, str) and not is_remark(text) and len(key(text)) > 1:

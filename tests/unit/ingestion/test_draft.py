@@ -563,3 +563,168 @@ def test_no_synonym_names_two_fields_of_a_kind() -> None:
 def test_a_file_without_a_table_is_refused() -> None:
     with pytest.raises(IngestError):
         drafted(book([["سلام"]]))
+
+
+def test_headings_that_name_provinces_become_groups(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["شاخص", "سال", "مقدار", "توضیح"],
+        ["استان تهران"],
+        ["تلفن همراه", 1402, 3, "الف"],
+        ["خطوط تلفن ثابت", 1402, 4, "ب"],
+        ["استان گیلان"],
+        ["تلفن همراه", 1402, 5, "پ"],
+        ["خطوط تلفن ثابت", 1402, 6, "ت"],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert found.content["layouts"][0]["group_rows"] == ["استان {province}"]
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "province_code", "value") == [
+        ("IR-23", "3.0000000000"),
+        ("IR-23", "4.0000000000"),
+        ("IR-01", "5.0000000000"),
+        ("IR-01", "6.0000000000"),
+    ]
+    rows[4] = ["سایر استان‌ها"]
+    doubtful = drafted(book(rows), kind="indicator_value")
+    assert "group_rows" not in doubtful.content["layouts"][0]
+    assert "group_rows" in asked(doubtful)
+
+
+def test_K9_a_label_whose_figures_are_sums_is_a_total(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["استان", "شاخص", "سال", "مقدار"],
+        ["گیلان", "تلفن همراه", 1402, 3],
+        ["یزد", "تلفن همراه", 1402, "۴٫۵"],
+        ["جمع استان‌های نمونه", None, None, 7.5],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert found.content["layouts"][0]["total_words"] == ["جمع استان‌های نمونه"]
+    assert asked(found) == set()
+    assert answered(found, data, tmp_path).accepted.height == 2
+    rows[3][3] = 8
+    doubtful = drafted(book(rows), kind="indicator_value")
+    assert "total_words" not in doubtful.content["layouts"][0]
+    assert "total_words" in asked(doubtful)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("ارقام به میلیارد ریال", "میلیارد ریال"),
+        ("(مبالغ: میلیون تومان)", "میلیون تومان"),
+        ("واحد: هزار ریال", "هزار ریال"),
+        ("Amounts in million rials", "million rials"),
+    ],
+)
+def test_N10_a_unit_above_the_table_is_the_unit(tmp_path: Path, text: str, unit: str) -> None:
+    rows: list[list[Any]] = [
+        ["بودجه سال ۱۴۰۴", None, None, text],
+        [],
+        ["دستگاه", "سال", "اعتبار مصوب", "هزینه شده"],
+        ["sim_a01", 1404, 5, 4],
+        ["sim_a02", 1404, 6, 4],
+    ]
+    found = drafted(book(rows), kind="funding")
+    assert fields(found)["spent"]["unit"] == unit
+    assert asked(found) == set()
+    rows[1] = ["ارقام به ریال"]
+    assert "fields.spent.unit" in asked(drafted(book(rows), kind="funding"))
+
+
+def test_the_year_in_a_file_s_name_is_no_period() -> None:
+    """A report of 1402 may lie in budget1403.csv: only what stands in the file counts (S6)."""
+    data = "استان;شاخص;مقدار\nتهران;تلفن همراه;12\nیزد;تلفن همراه;13\n".encode()
+    found = drafted(data, "report1403.csv")
+    assert "period" not in fields(found)
+    assert "fields.period" in asked(found)
+    (question,) = [q for q in found.questions if q.setting == "fields.period"]
+    assert "2024-03-20" in question.text
+
+
+def test_a_year_in_prose_above_the_table_is_no_period() -> None:
+    rows = [
+        ["این جدول بر پایه قانون برنامه و مصوبه دوره سوم که در سال ۱۴۰۱ به تصویب رسید تهیه شد"],
+        [],
+        ["استان", "شاخص", "مقدار"],
+        ["تهران", "تلفن همراه", 3],
+        ["یزد", "تلفن همراه", 4],
+    ]
+    found = drafted(book(rows))
+    assert "period" not in fields(found)
+    assert "fields.period" in asked(found)
+
+
+def test_far_years_and_ranges_of_years(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["استان", "شاخص", "سال", "مقدار"],
+        ["تهران", "تلفن همراه", 1365, 3],
+        ["یزد", "تلفن همراه", 1375, 4],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert found.content["layouts"][0]["earliest"] == dt.date(1986, 1, 1)
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "period_start")[0] == ("1986-03-21",)
+    wide = [["استان", "1394-95", "1395-96"], ["تهران", 3, 4], ["یزد", 5, 6]]
+    assert "unpivot.columns.0.year_of_range" in asked(drafted(book(wide)))
+
+
+def test_the_same_name_in_two_languages_is_one_field() -> None:
+    rows = [
+        ["service_id", "service_name_en", "service_name_fa", "week"],
+        ["10", "Passport", "گذرنامه", "1405-W35"],
+        ["11", "Visa", "روادید", "1405-W35"],
+    ]
+    found = drafted(book(rows), kind="service_status")
+    assert columns(found)["service_title"] == "service_name_fa"
+    assert "fields.service_title" not in asked(found)
+
+
+def test_figures_that_no_list_knows_are_asked_one_by_one() -> None:
+    rows = [["استان", "سال", "نرخ الف", "کد منطقه"], ["تهران", 1402, 1, 7], ["یزد", 1402, 3, 8]]
+    found = drafted(book(rows), kind="indicator_value")
+    assert columns(found)["value"] == "نرخ الف"
+    assert asked(found) == {"fields.indicator"}
+    rows = [["استان", "سال", "نرخ الف", "نرخ ب"], ["تهران", 1402, 1, 7], ["یزد", 1402, 3, 8]]
+    found = drafted(book(rows), kind="indicator_value")
+    assert asked(found) == {"unpivot.columns.0.set", "unpivot.columns.1.set"}
+
+
+def test_parts_of_a_year_in_titles_are_asked() -> None:
+    rows: list[list[Any]] = [
+        ["استان", 1401, None, 1402, None],
+        [None, "فصل بهار", "فصل پاییز", "فصل بهار", "فصل پاییز"],
+        ["تهران", 1, 2, 3, 4],
+        ["یزد", 5, 6, 7, 8],
+    ]
+
+    def fix(sheet: Any) -> None:
+        for area in ("A1:A2", "B1:C1", "D1:E1"):
+            sheet.merge_cells(area)
+
+    found = drafted(book(rows, fix), kind="indicator_value")
+    assert "unpivot.columns.0.period_kind" in asked(found)
+
+
+def test_P1_records_behind_what_is_told_of_the_pages() -> None:
+    page = [
+        {"page": 1, "total": 3},
+        [{"indicator": {"id": "idi"}, "date": y, "value": 2} for y in ("2015", "2016")],
+    ]
+    url = {"type": "http_json", "url": "https://agency.invalid/x"}
+    found = drafted(json.dumps(page).encode(), "x", connector=url)
+    assert found.content["connector"]["records_at"] == "/1"
+    assert columns(found) == {"period": "date", "indicator": "indicator.id", "value": "value"}
+    assert asked(found) == {"connector.paging"}
+    assert found.reading["accepted"] == 2
+
+
+def test_an_empty_column_is_no_period() -> None:
+    rows: list[list[Any]] = [
+        ["استان", "شاخص", "سال", "مقدار"],
+        ["تهران", "تلفن همراه", None, 3],
+        ["یزد", "تلفن همراه", None, 4],
+    ]
+    assert "fields.period" in asked(drafted(book(rows), kind="indicator_value"))

@@ -274,7 +274,7 @@ def test_findings_are_a_live_view_with_age_and_state(warehouse: Warehouse) -> No
         ]
     gate(warehouse, "raw", open_build(warehouse, []))
     with connect(warehouse.settings, "bi") as connection:
-        assert [row[4] for row in connection.execute(query).fetchall()] == ["resolved"]
+        assert [row[4] for row in connection.execute(query).fetchall()] == ["corrected"]
 
 
 def test_an_unknown_build_is_refused(warehouse: Warehouse) -> None:

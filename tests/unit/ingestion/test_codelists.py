@@ -113,6 +113,15 @@ def test_E4_bare_numbers_are_codes_only_when_their_list_is_declared(
     assert match(lists, text, numbers=True) == ("IR-02", None)
 
 
+@pytest.mark.parametrize("county", ["طبس", "شهرستان طبس", "کاشان", "گرمسار"])
+def test_E8_a_county_is_never_taken_for_the_province_it_lies_in(
+    lists: CodeLists, county: str
+) -> None:
+    # Tabas lay in Khorasan, in Yazd since 1381, in South Khorasan since 1391: the period decides,
+    # and no list of counties is held
+    assert match(lists, county) == (None, "unknown-province")
+
+
 def test_null_stays_null(lists: CodeLists) -> None:
     assert match(lists, None) == (None, None)
 

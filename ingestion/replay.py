@@ -4,8 +4,9 @@ In: a `LoadedSpec`, a `Context`, which receipts. Out: loads like any other (ledg
 findings): a record gets a new version only where its typed content differs from the one in force
 at that receipt. No network. `rehearse` does the same and takes it back, to show what would change.
 
-A record that was read before and is no longer read stays in force, as a row that vanishes from a
-file does (S8); a rehearsal counts such records.
+A record that these bytes have brought and that is read from them no more was misread before: it is
+withdrawn, or what was in force before them is again (`ingestion.load.missing`). A rehearsal counts
+such records.
 
     payesh source diff NAME, payesh source replay NAME --since DATE
 """
@@ -16,12 +17,20 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import polars as pl
 import psycopg
 from psycopg import sql
 
 from ingestion.errors import IngestError
-from ingestion.load import LoadResult, Receipt, Terms, decisions, ledger, lock_source, transaction
+from ingestion.load import (
+    LoadResult,
+    Receipt,
+    Terms,
+    decisions,
+    ledger,
+    lock_source,
+    missing,
+    transaction,
+)
 from ingestion.load import rehearse as store_for_now
 from ingestion.load.typed import content_fields
 from ingestion.pipeline import (
@@ -56,7 +65,7 @@ class Rehearsal:
 
     `result` counts as a load does; `changes` are at most 1,000 cells; `error` (code, message) when
     the file can't be read at all; `no_longer_read` counts records that this receipt has brought
-    and that today's reading does not give any more: they would stay in force.
+    and that today's reading does not give any more: they would be withdrawn.
     """
 
     receipt: Receipt
@@ -140,32 +149,11 @@ def _rehearsed(
         )
     except IngestError as error:
         return Rehearsal(receipt, None, error=(error.code, str(error)))
-    gone = _no_longer_read(connection, receipt, terms.kind, records.accepted["record_key"])
+    keys = records.accepted["record_key"].hash()
+    gone = len(missing.misread(connection, terms.kind, receipt, keys))
     result = store_for_now(connection, receipt, with_overruled(terms, decided), records)
     changes = _changes(connection, terms.kind, receipt, result.load_id)
     return Rehearsal(receipt, result, changes, gone)
-
-
-def _no_longer_read(
-    connection: psycopg.Connection, receipt: Receipt, kind: Kind, keys: pl.Series
-) -> int:
-    """Records in force that loads of this receipt have brought and whose key is not read now."""
-    rows = connection.execute(
-        sql.SQL(
-            """
-            select record_key
-            from (
-                select distinct on (record_key) record_key, received_at, is_retracted
-                from {table}
-                where source = %s
-                order by record_key, received_at desc, load_id desc, record_no desc
-            ) as head
-            where received_at = %s and not is_retracted
-            """
-        ).format(table=sql.Identifier("raw", kind.name)),
-        [receipt.source, receipt.received_at],
-    ).fetchall()
-    return len({row[0] for row in rows} - set(keys.to_list()))
 
 
 def _changes(

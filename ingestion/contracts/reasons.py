@@ -368,6 +368,13 @@ _FILES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "ردیف جمع یا ردیف‌های آن را اصلاح کنید؛ ردیف‌ها همان‌گونه که هست پذیرفته شد.",
     ),
     (
+        "no-longer-reported",
+        "a record that was reported before is missing from this delivery and stays in force",
+        "Ask whether it was forgotten, or has ended.",
+        "رکوردی که پیش‌تر گزارش شده بود در این گزارش نیست و همچنان معتبر است",
+        "روشن کنید از قلم افتاده یا پایان یافته است؛ پایان‌یافته را با علت اعلام کنید.",
+    ),
+    (
         "hidden-rows",
         "the file holds hidden rows, columns or sheets that were read: {detail}",
         "Delete them, or set hidden: exclude in the source file.",

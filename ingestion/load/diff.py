@@ -2,7 +2,8 @@
 
 In: typed records of one receipt. Out: which rows are news. A row is no news when the latest
 version of its (source, record_key), among those received up to this receipt, says the same.
-Rows that raw has and the file has not are left alone: vanishing is no delete (S8).
+Rows that raw has and the file has not are left alone: vanishing is no delete (S8), it is told of
+by `ingestion.load.missing`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ class Heads:
         self._source = source
         self._received_at = received_at
         self._by_period: dict[dt.date, pl.Series] = {}
+
+    @property
+    def by_period(self) -> dict[dt.date, pl.Series]:
+        """The content lines in force, of the periods that the file touches."""
+        return self._by_period
 
     def is_news(self, frame: pl.DataFrame, rows: pl.Series) -> pl.Series:
         """Return for each row of `frame` whether it is a new version (Boolean).

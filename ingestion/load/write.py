@@ -17,7 +17,7 @@ import polars as pl
 import psycopg
 
 from ingestion.errors import IngestError
-from ingestion.load import guards, ledger
+from ingestion.load import guards, ledger, missing
 from ingestion.load.copytext import copy_in
 from ingestion.load.database import lock_source, transaction
 from ingestion.load.diff import Heads
@@ -98,14 +98,14 @@ def store(
         if not is_due:
             return done
         batches = [records] if isinstance(records, Records) else records
-        return _store(connection, receipt, terms, batches)
+        return _store(connection, receipt, terms, batches, is_replay=mode == "again")
 
 
 def rehearse(
     connection: psycopg.Connection, receipt: Receipt, terms: Terms, records: Records
 ) -> LoadResult:
     """Load within a transaction that the caller takes back; the source is locked by the caller."""
-    return _store(connection, receipt, terms, [records])
+    return _store(connection, receipt, terms, [records], is_replay=True)
 
 
 def reject(
@@ -181,6 +181,8 @@ class _Tally:
     accepted: int = 0
     batches: int = 0
     is_whole_only: bool = False
+    # keys in force that a whole delivery has left out
+    missing: list[str] = field(default_factory=list)
 
     def add(self, records: Records, frame: pl.DataFrame, rows: pl.Series) -> None:
         """Take in what a batch says; NotInBatches when it can't be judged without the others."""
@@ -225,7 +227,12 @@ class _Tally:
 
 
 def _store(
-    connection: psycopg.Connection, receipt: Receipt, terms: Terms, batches: Iterable[Records]
+    connection: psycopg.Connection,
+    receipt: Receipt,
+    terms: Terms,
+    batches: Iterable[Records],
+    *,
+    is_replay: bool = False,
 ) -> LoadResult:
     load_id = ledger.next_load(connection)
     previous = ledger.previous_load(connection, receipt.source, receipt.received_at)
@@ -236,6 +243,8 @@ def _store(
             rejection = _judge_whole(connection, receipt, terms, tally, previous)
             if rejection is not None:
                 raise _Refused(rejection)
+            if is_replay:
+                _withdraw(connection, load_id, receipt, terms, tally)
     except _Refused as refused:
         return _refuse(connection, load_id, receipt, terms, tally, refused.rejection)
     counts, content_hash = tally.counts, tally.content.hexdigest(tally.findings)
@@ -252,9 +261,42 @@ def _store(
         period_max=max(counts.by_period, default=None),
     )
     ledger.record_load(connection, load_id, row)
+    told = missing.told(connection, terms.kind, receipt, tally.missing, counts.rows_read)
     # Also when nothing is new: the newest load that covers a period says what is unreadable in it.
-    _copy_findings(connection, load_id, receipt, terms, tally.findings, _read_of_rows(*tally.about))
+    rows_read = _read_of_rows(*tally.about, told.about)
+    findings = [*tally.findings, *told.findings]
+    _copy_findings(connection, load_id, receipt, terms, findings, rows_read)
     return _result(load_id, row, frozenset(tally.periods))
+
+
+def _withdraw(
+    connection: psycopg.Connection, load_id: int, receipt: Receipt, terms: Terms, tally: _Tally
+) -> None:
+    """Records that a replay does not read any more were misread: they are not left in force.
+
+    Each counts as a row read and accepted, so that all who follow loads take notice of it.
+    """
+    keys = pl.concat(tally.keys) if tally.keys else pl.Series(dtype=pl.UInt64)
+    gone = missing.misread(connection, terms.kind, receipt, keys)
+    if not gone:
+        return
+    share = terms.spec.quality.max_shrinkage
+    if 0 < share < len(gone) / (len(gone) + keys.len()) and "shrunk" not in terms.overruled:
+        raise _Refused(
+            guards.Rejection(
+                "shrunk",
+                f"{len(gone)} records that this file has brought are read from it no more, and "
+                f"{keys.len()} still are: more than {100 * share:.0f} % would be withdrawn.",
+                "See `payesh source diff`; correct the source file, or accept it with `payesh "
+                "source decide` if the records were misread.",
+            )
+        )
+    tally.missing = [key for key in tally.missing if key not in set(gone)]
+    first = tally.accepted + 1
+    tally.periods |= missing.withdraw(connection, terms.kind, receipt, load_id, first, gone)
+    tally.accepted += len(gone)
+    tally.counts.rows_read += len(gone)
+    tally.counts.readable += len(gone)
 
 
 def _write_records(
@@ -297,6 +339,11 @@ def _write_records(
         if writing is not None:
             writing.result()
     tally.check_keys()
+    if heads is not None and tally.keys:
+        keys = pl.concat(tally.keys)
+        gone = missing.left_out(heads.by_period, keys, receipt, terms.spec)
+        # rows that are there and cannot be read have their own findings
+        tally.missing = gone if len(gone) > tally.counts.rows_refused else []
 
 
 def _judge_whole(

@@ -31,6 +31,7 @@ RULES: Final[dict[str, int]] = {
     "json": 1,
     "key": 2,
     "layout": 3,
+    "missing": 1,
     "mixed-digits": 1,
     "number": 2,
     "percent": 1,

@@ -149,6 +149,34 @@ def test_S8_a_row_that_disappears_is_no_delete(house: House) -> None:
     assert house.latest()[f"P02 {WEEK}"] == Decimal("60.0000")
 
 
+def test_S8_K15_what_a_whole_delivery_leaves_out_is_told_and_stays_in_force(house: House) -> None:
+    def told() -> list[str]:
+        return [
+            row[0]
+            for row in house.query(
+                "select raw_text from raw.quarantine where reason_code = 'no-longer-reported' "
+                "order by load_id, item_no"
+            )
+        ]
+
+    three = [progress("P01", "45"), progress("P02", "60"), progress("P03", "30")]
+    house.give(0, *three)
+    house.give(1, *three[:1], progress("P03", "31"))
+    assert [key.split("|")[1] for key in told()] == ["P02"]
+    (row,) = house.query(
+        "select scope, period_start, agency_code from raw.quarantine "
+        "where reason_code = 'no-longer-reported'"
+    )
+    assert row == ("file", WEEK, "sim_a01")
+    assert house.latest()[f"P02 {WEEK}"] == Decimal("60.0000")
+    house.give(2, progress("P01", "46"))
+    assert len(told()) == 1, "less than half of a week is a correction (S7)"
+    gone = progress("P02", None, is_retracted=True)
+    house.give(3, progress("P01", "46"), gone, progress("P03", "31"))
+    house.give(4, progress("P01", "47"), progress("P03", "31"))
+    assert len(told()) == 1, "what was withdrawn is missed by nobody"
+
+
 def test_S10_unchanged_figures_under_a_new_date_are_no_update(house: House) -> None:
     house.give(0, progress("P01", "45", reported_at=T0))
     again = house.give(1, progress("P01", "45", reported_at=T0 + dt.timedelta(days=1)))

@@ -189,6 +189,46 @@ def test_S13_what_depends_on_a_replayed_file_is_read_again_too(desk: Desk) -> No
     assert [v[0] for v in versions] == [50, 60, 45, 50, 45]
 
 
+def test_a_record_that_a_corrected_source_file_reads_no_more_is_withdrawn(desk: Desk) -> None:
+    """P02 was a row of the form's own totals, read as a project until somebody saw it."""
+    desk.give("P01;50;45;1", "P02;99;98;1", "P03;50;40;1")
+    desk.give("P01;50;46;1", "P02;99;99;1", "P03;50;41;1")
+    assert desk.latest()["P02"] == Decimal(99)
+    desk.write(_SPEC.replace("layouts:\n  - ", "layouts:\n  - total_words: [P02]\n    "))
+    results = replay(desk.loaded, desk.ctx)
+    first = results[0]
+    assert (first.accepted, first.unchanged, first.non_data, first.rows_read) == (1, 2, 2, 5)
+    assert "P02" not in desk.latest(), "the tombstone is the last word"
+    assert desk.latest()["P01"] == Decimal(46), "what is still read stays"
+    again = replay(desk.loaded, desk.ctx)
+    assert [r.accepted for r in again] == [0, 0], "once is enough"
+    desk.write(_SPEC)
+    replay(desk.loaded, desk.ctx)
+    assert desk.latest()["P02"] == Decimal(99), "and a source file that reads it brings it back"
+
+
+def test_what_was_in_force_before_a_misread_file_is_in_force_again(desk: Desk) -> None:
+    desk.give("P01;50;45;1", "P02;50;30;1", "P03;50;40;1")
+    desk.write(_SWAPPED)
+    desk.give("P01;46;50;1", "P02;50;31;1", "P03;41;50;1")
+    desk.write(
+        _SPEC.replace(
+            "layouts:\n  - ", "layouts:\n  - note_words: [P02]\n    total_words: [P02]\n    "
+        )
+    )
+    replay(desk.loaded, desk.ctx, sha256=_hash_of(desk, "22.csv"))
+    assert desk.latest()["P02"] == Decimal(30)
+    assert desk.latest("planned_pct")["P02"] == Decimal(50)
+
+
+def test_S7_a_source_file_that_would_withdraw_most_of_a_file_is_refused(desk: Desk) -> None:
+    desk.give("P01;50;45;1", "P02;50;30;1", "P03;50;40;1")
+    desk.write(_SPEC.replace("layouts:\n  - ", "layouts:\n  - total_words: [P02, P03]\n    "))
+    (refused,) = replay(desk.loaded, desk.ctx)
+    assert (refused.status, refused.reject_code) == ("rejected", "shrunk")
+    assert set(desk.latest()) == {"P01", "P02", "P03"}
+
+
 def test_a_rehearsal_shows_each_change_and_keeps_nothing(desk: Desk) -> None:
     desk.write(_SWAPPED)
     desk.give("P01;50;45;1", "P02;60;60;1")
@@ -198,12 +238,16 @@ def test_a_rehearsal_shows_each_change_and_keeps_nothing(desk: Desk) -> None:
     desk.write(_SPEC.replace("[پروژه]}", "[پروژه], blank_words: [P02]}"))
     (found,) = rehearse(desk.loaded, desk.ctx)
     assert found.result is not None
-    assert (found.result.accepted, found.result.quarantined, found.no_longer_read) == (1, 1, 1)
+    assert (found.result.accepted, found.result.quarantined, found.no_longer_read) == (2, 1, 1)
     cells = {(c.field, c.before, c.after) for c in found.changes}
-    assert cells == {("planned_pct", "45.0000", "50.0000"), ("actual_pct", "50.0000", "45.0000")}
+    assert cells == {
+        ("planned_pct", "45.0000", "50.0000"),
+        ("actual_pct", "50.0000", "45.0000"),
+        ("is_retracted", "false", "true"),
+    }
     code, text, _ = desk.payesh("source", "diff", "sim_a01__weekly")
     assert code == 0
-    for part in ("1 new versions", "1 refused", "45.0000", "no longer read", "nothing was loaded"):
+    for part in ("2 new versions", "1 refused", "45.0000", "no longer read", "nothing was loaded"):
         assert part in text
     data = desk.payesh("source", "diff", "sim_a01__weekly", "--json")[1]
     assert data["files"][0]["changes"][0]["record_key"].startswith("week:2026-11-14|P01")

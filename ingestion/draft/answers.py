@@ -62,7 +62,7 @@ def choices(draft: Draft, question: Question, lists: CodeLists) -> list[Choice]:
             return [Choice(k, _giving(question, k)) for k in KINDS[draft.kind].period_kinds]
         case "code_list":
             return _code_lists(question)
-        case "ignore" | "sheets":
+        case "ignore" | "sheets" | "encoding":
             return [Choice("yes, that is right", _closing)]
         case "total_words":
             return [Choice("they are totals", _giving(question, list(question.values)))]

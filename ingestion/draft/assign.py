@@ -233,8 +233,10 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
                 )
             )
             continue
-        # values alone prove no field: a manager's province of birth is a province too
-        if one.score < CERTAIN or one.title_score < WORDED - 0.05:
+        # values alone prove no field: a manager's province of birth is a province too, but has a
+        # title that says so; names beside figures that have no title are what the figures are of
+        is_lone = drawn.title.startswith("@") and one.settled.share == 1
+        if not is_lone and (one.score < CERTAIN or one.title_score < WORDED - 0.05):
             if not _matters(one.field, result.kind):
                 continue
             result.questions.append(
@@ -618,14 +620,6 @@ def _by_period(
             f"{len(members)} titles name a {first.period_kind}, from column "
             f"{table.columns[members[0]].where} on",
         )
-        if "decimal_mark" in settled.options:
-            settled.questions.append(
-                Question(
-                    "headers",
-                    f"the figures need '{settled.options['decimal_mark']}' as "
-                    "decimal mark, which wide columns can't declare: ask for numbers",
-                )
-            )
         group = WideGroup(settled, [], first.pattern, {}, first.period_kind)
         if first.rest or first.pattern.strip() != "{period}":
             words = first.rest or first.pattern.replace("{period}", " ")

@@ -34,8 +34,8 @@ from ingestion.readers import read
 from ingestion.readers.json_rows import escape
 from ingestion.readers.limits import Limits
 from ingestion.spec.kinds import KINDS, PeriodKind
-from ingestion.spec.model import SourceSpec
-from ingestion.table import RawTable, Records
+from ingestion.spec.model import SourceSpec, TextForm
+from ingestion.table import Grid, JsonRows, RawTable, Records
 
 _NAME: Final = re.compile(r"^[a-z0-9_]+__[a-z0-9_]+$")
 _DATE: Final = re.compile(
@@ -65,6 +65,8 @@ _OWN: Final = 2
 _FIRST: Final = 8
 # headings that name a group are at least so many, behind at most so many words of their own
 _FEW: Final = 2
+# settings of figures that wide columns may have, too
+_OF_COLUMNS: Final = ("unit", "percent_scale", "decimal_mark")
 _LEADING: Final = 2
 _EVERYWHERE: Final = frozenset({"period", "reported_at", "retracted", "province", "agency"})
 
@@ -141,7 +143,7 @@ def draft(
     records_at = ""
     if _is_json(parts):
         records_at = _settle_records(parts[0][1], connector, questions)
-    table_parts = read(parts[0][1], parts[0][0], Limits(), records_at)
+    table_parts, text = _read(parts[0], records_at, questions)
 
     def names(title: str) -> float:
         return max(
@@ -180,6 +182,8 @@ def draft(
     _period(result, best, table)
     _schedule(result, best)
     content["connector"] = connector
+    if text.encoding is not None:
+        content["text"] = {"encoding": text.encoding}
     result.questions += questions
     content["layouts"] = [_layout(result, best, table)]
     result.questions += best.questions
@@ -191,6 +195,29 @@ def draft(
         result.table_at = (table.sheets[0], table.top, table.depth)
     _try(result, parts, quiet, received_at)
     return result
+
+
+def _read(
+    part: tuple[str, bytes], records_at: str, questions: list[Question]
+) -> tuple[list[Grid] | JsonRows, TextForm]:
+    """The file, and how its text is to be read where it does not prove it."""
+    name, data = part
+    plain = TextForm()
+    try:
+        return read(data, name, Limits(), records_at, plain), plain
+    except ReadError as error:
+        if error.code != "encoding-unknown":
+            raise
+    western = TextForm(encoding="cp1252")
+    found = read(data, name, Limits(), records_at, western)
+    questions.append(
+        Question(
+            "text.encoding",
+            "the bytes are neither UTF-8 nor Persian; read as text of western programs "
+            "(Windows-1252): are its letters right?",
+        )
+    )
+    return found, western
 
 
 def _likely(table: Table, synonyms: Synonyms) -> list[str]:
@@ -461,7 +488,9 @@ def _layout(result: Draft, best: Assigned, table: Table) -> dict[str, Any]:
             if one.period_kind and len(best.kind.period_kinds) > 1:
                 entry["period_kind"] = one.period_kind
             entry |= {
-                k: v for k, v in one.settled.options.items() if k in ("unit", "percent_scale")
+                name: one.settled.options[name]
+                for name in _OF_COLUMNS
+                if name in one.settled.options
             }
             columns.append(entry)
             path = f"{at}.unpivot.columns.{number}"

@@ -16,7 +16,17 @@ from ingestion.draft.draft import Draft
 
 _PLAIN: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_./-]*$")
 _RESERVED: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_ORDER: Final = ("source", "title", "kind", "agency", "owner", "schedule", "connector", "layouts")
+_ORDER: Final = (
+    "source",
+    "title",
+    "kind",
+    "agency",
+    "owner",
+    "schedule",
+    "connector",
+    "text",
+    "layouts",
+)
 
 
 def render(draft: Draft) -> str:

@@ -365,9 +365,43 @@ def _drawn(best: _Found, same: Sequence[_Found]) -> Table:
         table.columns.append(
             Drawn(display(title), levels, letters(c), column, blanks[name], figures)
         )
+    _untitled(table, best, same)
     positions = {c: n for n, c in enumerate(sorted(best.titles))}
     table.unit_row = {positions[c]: u for c, u in table.unit_row.items() if c in positions}
     return table
+
+
+def _untitled(table: Table, best: _Found, same: Sequence[_Found]) -> None:
+    """The column of names left of the figures that has no title; it is mapped by its letter."""
+    first = min(best.titles)
+    for column in range(first):
+        values = []
+        usual = total_keys()
+        for one in same:
+            scratch, sums = Table([], 0), _Sums()
+            for r in range(one.top + one.depth, len(one.grid.rows)):
+                row = one.grid.rows[r]
+                below = r - one.top - one.depth
+                if not _is_data(row, below, one.titles, usual, scratch, sums):
+                    sums.end()
+                    continue
+                sums.add(row, one.titles)
+                values.append(row[column] if column < len(row) else None)
+        words = [v for v in values if isinstance(v, str) and not is_blank(v) and _is_word(v)]
+        if not values or len(words) < _TITLES * len(values):
+            continue
+        cells = to_cells(values, {})
+        title = f"@{letters(column)}"
+        table.columns.append(
+            Drawn(
+                title,
+                (title,),
+                letters(column),
+                Column(cells.text, cells.text, cells.kind, cells.formats, title),
+                sum(map(is_blank, values)),
+                False,
+            )
+        )
 
 
 def _ordinals(titles: dict[int, str]) -> dict[int, tuple[str, int]]:

@@ -90,7 +90,11 @@ def lengthen(piece: Piece, origin: str) -> list[Piece]:
         for name, text in wide.caught:
             said = constant(text, height, wide.at or origin)
             columns[name] = replace(said, headers=_repeat(column.header, height))
-        reading = {"percent_scale": wide.entry.percent_scale, "unit": wide.entry.unit}
+        reading = {
+            "percent_scale": wide.entry.percent_scale,
+            "unit": wide.entry.unit,
+            "decimal_mark": wide.entry.decimal_mark,
+        }
         setting = piece.settings.get(piece.into, FieldMap(value="")).model_copy(
             update={name: given for name, given in reading.items() if given is not None}
         )

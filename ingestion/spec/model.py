@@ -266,6 +266,8 @@ class WideColumn(_Part):
     set: dict[str, str] = {}
     percent_scale: Literal["percent", "fraction"] | None = None
     unit: str | None = None
+    # the decimal mark of the figures, where they are written as text
+    decimal_mark: Literal[".", ",", "/", "٫"] | None = None
     period_kind: PeriodKind | None = None
     calendar: Calendar | None = None
     two_digit_year_pivot: int | None = None

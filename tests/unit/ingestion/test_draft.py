@@ -728,3 +728,35 @@ def test_an_empty_column_is_no_period() -> None:
         ["یزد", "تلفن همراه", None, 4],
     ]
     assert "fields.period" in asked(drafted(book(rows), kind="indicator_value"))
+
+
+def test_N2_wide_columns_have_their_decimal_mark(tmp_path: Path) -> None:
+    data = "استان;1400;1401\nتهران;1,5;2,75\nیزد;3,25;4,5\n".encode()
+    found = drafted(data, "x.csv")
+    assert found.content["layouts"][0]["unpivot"]["columns"][0]["decimal_mark"] == ","
+    assert asked(found) == {"fields.indicator"}
+    records = answered(
+        found, data, tmp_path, ("    unpivot:", "      indicator: {value: cellphone}\n    unpivot:")
+    )
+    assert ("IR-23", "2.7500000000") in cells(records, "province_code", "value")
+
+
+def test_names_without_a_title_are_mapped_by_their_letter(tmp_path: Path) -> None:
+    rows = [[None, "سال ۱۴۰۰", "سال ۱۴۰۱"], ["تهران", 1, 2], ["یزد", 3, 4], ["گیلان", 5, 6]]
+    data = book(rows)
+    found = drafted(data)
+    assert columns(found)["province"] == "@A"
+    assert asked(found) == {"fields.indicator"}
+    records = answered(
+        found, data, tmp_path, ("    unpivot:", "      indicator: {value: cellphone}\n    unpivot:")
+    )
+    assert ("2021-03-21", "IR-01", "5.0000000000") in cells(
+        records, "period_start", "province_code", "value"
+    )
+
+
+def test_T10_western_text_is_read_and_asked() -> None:
+    data = "province,indicator,year,value,note\nTehran,idi,2015,3,caf\xe9\nYazd,idi,2015,4,\xa3\n"
+    found = drafted(data.encode("cp1252"), "x.csv", kind="indicator_value")
+    assert found.content["text"] == {"encoding": "cp1252"}
+    assert asked(found) == {"text.encoding"}

@@ -72,6 +72,10 @@ def told(warehouse: Warehouse) -> Warehouse:
         ("sim_a01__plan", "target", "sim_a01"),
         ("sim_p00__values", "indicator_value", "sim_p00"),
         ("sim_p01__draft", "indicator_value", "sim_p01"),
+        ("sim_p02__units", "indicator_value", "sim_p02"),
+        ("sim_p02__aims", "target", "sim_p02"),
+        ("sim_p02__money", "funding", "sim_p02"),
+        ("sim_p02__services", "service_status", "sim_p02"),
         ("vn_oog__events", "obligation_event", "vn_oog"),
         ("vn_oog__tickets", "ticket", "vn_oog"),
         ("vn_oog__services", "service_status", "vn_oog"),
@@ -98,6 +102,9 @@ def told(warehouse: Warehouse) -> Warehouse:
     ]
     progress += [_report("P02", 2 - number, value, None) for number, value in enumerate([0, 1, 1])]
     # the state of a project at the end of period 12: EV 148, PV 158 of 248
+    # a plan so small that hardly anything else is as far from it
+    progress.append(_report("P04", 0, 100, 0.0001))
+    progress.append(_report("P04", 0, 100, 0.0001) | {"province_code": "IR-00"})
     progress.append(_report("P03", 0, round(14800 / 248, 4), round(15800 / 248, 4)))
     warehouse.load("sim_a01__progress", "progress", progress, AT)
     warehouse.load(
@@ -110,6 +117,7 @@ def told(warehouse: Warehouse) -> Warehouse:
         ],
         AT,
     )
+    _load_extremes(warehouse)
     draft = warehouse.load(
         "sim_p01__draft", "indicator_value", _values("sim_i04", [1000]), AT + dt.timedelta(days=1)
     )
@@ -160,6 +168,41 @@ def told(warehouse: Warehouse) -> Warehouse:
     )
     warehouse.night(full=True, held=[draft])
     return warehouse
+
+
+def _load_extremes(warehouse: Warehouse) -> None:
+    """The largest and the smallest that raw tables hold, as files in a wrong unit bring them."""
+    largest, smallest = Decimal(10) ** 18 - 1, Decimal("0.0000000001")
+    warehouse.load(
+        "sim_p02__units",
+        "indicator_value",
+        [
+            *_values("sim_i01", [largest, smallest, smallest]),
+            *_values("sim_i_dig", [largest, -largest + 1, 3]),
+            *_values("sim_i_gdp", [smallest, smallest, 3]),
+        ],
+        AT,
+    )
+    aim = {"indicator_code": "sim_i01", "period_kind": "jalali_year", "period_start": YEAR}
+    warehouse.load("sim_p02__aims", "target", [aim | {"baseline": 0, "target": smallest}], AT)
+    money = {"agency_code": "sim_a02", "period_kind": "jalali_year", "period_start": YEAR}
+    most, least = Decimal(10) ** 22 - 1, Decimal("0.01")
+    warehouse.load(
+        "sim_p02__money",
+        "funding",
+        [
+            money | {"allocated_rial": least, "released_rial": most, "spent_rial": most},
+            money | {"project_code": "P02", "released_rial": most, "spent_rial": most},
+        ],
+        AT,
+    )
+    service = {"service_code": "s", "agency_code": "sim_a02", "period_start": WEEK}
+    warehouse.load(
+        "sim_p02__services",
+        "service_status",
+        [service | {"transactions_online": Decimal(10) ** 24 - 1, "transactions_total": 1}],
+        AT,
+    )
 
 
 def _dispersion(told: Warehouse, indicator: str) -> dict[str, Any]:
@@ -336,6 +379,31 @@ def test_the_second_country_runs_through_the_same_models(told: Warehouse) -> Non
         "using (country_code) where i.instrument_code = 'project_06_directive'"
     )
     assert (country["calendar"], country["rest_days"]) == ("gregorian", "6 7")
+
+
+def test_N10_Q5_figures_in_a_wrong_unit_stop_nobody(told: Warehouse) -> None:
+    """Quotients of the largest and the smallest that can be reported are shown as they are."""
+    assert _progress(told, "P04")["spi"] == 1_000_000
+    largest, smallest = Decimal(10) ** 18 - 1, Decimal("0.0000000001")
+    row = told.one(
+        "select * from build.provincial_indicator "
+        "where indicator_code = 'sim_i01' and province_code = 'IR-00'"
+    )
+    assert row["realisation"] == largest / smallest
+    assert row["realisation_clipped"] == 1
+    assert _dispersion(told, "sim_i01")["max_min_ratio"] == largest / smallest
+    row = told.one("select * from build.digital_economy where province_code = 'IR-00'")
+    assert row["share_of_gdp"] == largest / smallest
+    assert round(row["share_of_national"]) == round(largest / 4)
+    row = told.one("select * from build.funding_alignment where code = 'sim_a02'")
+    most = Decimal(10) ** 22 - 1
+    assert row["released_share"] == 2 * most * 100
+    assert (
+        told.one(
+            "select online_share from build.service_window_compliance where agency_code = 'sim_a02'"
+        )["online_share"]
+        == Decimal(10) ** 24 - 1
+    )
 
 
 def test_N17_halves_are_rounded_away_from_zero_once(told: Warehouse) -> None:

@@ -46,9 +46,9 @@ select
     f.period_start,
     f.digital_value::numeric(28, 10) as digital_value,
     f.gdp::numeric(28, 10) as gdp,
-    {{ ratio('f.digital_value', 'n.digital_sum') }}::numeric(9, 6) as share_of_national,
-    {{ ratio('f.digital_value', 'f.gdp') }}::numeric(9, 6) as share_of_gdp,
-    {{ ratio('n.digital_of_both', 'n.gdp_of_both') }}::numeric(9, 6) as national_share,
+    {{ ratio('f.digital_value', 'n.digital_sum') }}::numeric(38, 6) as share_of_national,
+    {{ ratio('f.digital_value', 'f.gdp') }}::numeric(38, 6) as share_of_gdp,
+    {{ ratio('n.digital_of_both', 'n.gdp_of_both') }}::numeric(38, 6) as national_share,
     (select max(r.national_target) from roles as r)::numeric(9, 6) as national_target,
     {{ ratio('n.valued', 'n.provinces') }}::numeric(9, 6) as coverage
 from figures as f

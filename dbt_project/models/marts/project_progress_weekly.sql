@@ -408,7 +408,7 @@ select
     planned_pct::numeric(9, 4) as planned_pct,
     actual_pct::numeric(9, 4) as actual_pct,
     variance_pct::numeric(9, 4) as variance_pct,
-    spi::numeric(12, 6) as spi,
+    spi::numeric(38, 6) as spi,
     value_basis,
     planned_basis,
     planned_original_pct::numeric(9, 4) as planned_original_pct,

@@ -206,8 +206,8 @@ select
     theil_within::numeric(18, 10) as theil_within,
     max_value::numeric(28, 10) as max_value,
     min_value::numeric(28, 10) as min_value,
-    max_min_ratio::numeric(18, 6) as max_min_ratio,
-    gap_max_to_median::numeric(28, 10) as gap_max_to_median,
-    gap_median_to_min::numeric(28, 10) as gap_median_to_min,
+    max_min_ratio::numeric(38, 6) as max_min_ratio,
+    gap_max_to_median::numeric(38, 10) as gap_max_to_median,
+    gap_median_to_min::numeric(38, 10) as gap_median_to_min,
     null_reason
 from computed

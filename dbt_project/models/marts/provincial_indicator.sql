@@ -178,7 +178,7 @@ select
     is_simulated,
     baseline::numeric(28, 10) as baseline,
     target::numeric(28, 10) as target,
-    realisation::numeric(18, 6) as realisation,
+    realisation::numeric(38, 6) as realisation,
     realisation_clipped::numeric(9, 6) as realisation_clipped,
     realisation_reason,
     rank,

@@ -102,7 +102,7 @@ select
     c.reengineered::integer as reengineered,
     c.sso::integer as sso,
     c.once_only::integer as once_only,
-    {{ ratio('c.online', 'c.total') }}::numeric(9, 6) as online_share,
+    {{ ratio('c.online', 'c.total') }}::numeric(38, 6) as online_share,
     s.stage_no >= 1 as dashboard_built,
     s.stage_no >= 2 as dashboard_operating,
     s.stage_no >= 3 as dashboard_connected,

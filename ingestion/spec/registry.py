@@ -30,7 +30,6 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ingestion.errors import SpecError
-from ingestion.normalise.calendar import CalendarError, from_jalali
 from ingestion.spec.kinds import KINDS
 from ingestion.spec.model import Layout, SourceSpec, Unpivot, placeholders
 from ingestion.spec.wording import with_descriptions
@@ -642,6 +641,9 @@ def _check_days(path: Path, tree: CommentedMap, spec: SourceSpec) -> None:
     for loc, day in found:
         if day is None or day.year not in _JALALI_YEARS:
             continue
+        # the calendar brings the data frames' library: DAG files are read without it
+        from ingestion.normalise.calendar import CalendarError, from_jalali
+
         try:
             meant = f"Write {from_jalali(day.year, day.month, day.day)}."
         except CalendarError:

@@ -10,7 +10,7 @@ import datetime as dt
 import itertools
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -27,6 +27,24 @@ _PROVINCES: Final = (
     *("كرمان", "گيلان", "مازندران", "سیستان و بلوچستان", "یزد"),
 )
 _ACTIVITIES: Final = 48
+WORKBOOK_HEADERS: Final = (
+    *("ردیف", "کد پروژه", "عنوان پروژه", "استان", "فعالیت", "هفته", "برنامه (درصد)"),
+    *("واقعی (درصد)", "هزینه برنامه", "هزینه واقعی", "پایان پیش‌بینی", "خروجی دارد"),
+    *("مسئول", "توضیحات"),
+)
+_TITLES: Final = (
+    *("شبکه ملی اطلاعات", "دولت الکترونیک", "هویت دیجیتال", "مراکز داده", "پنجره واحد خدمات"),
+    *("کارت هوشمند ملی", "فیبر نوری منازل", "سامانه یکپارچه سلامت", "آموزش مجازي مدارس"),
+)
+_WORKS: Final = (
+    *("نصب و راه‌اندازی تجهیزات", "خرید و تأمین کالا", "طراحی تفصیلی", "آزمون پذیرش"),
+    *("آموزش کاربران", "پشتیبانی و نگهداري", "عملیات اجرایی"),
+)
+_PEOPLE: Final = ("مدیر طرح", "معاونت فنی", "اداره کل استان", "پیمانکار اصلی", "مشاور")
+_REMARKS: Final = (
+    *(None, None, None, None, "طبق برنامه", "تأخیر در تأمین اعتبار", "در انتظار ابلاغ بخشنامه"),
+    *("مصوب شورای راهبری", "بازدید میدانی انجام شد"),
+)
 
 SPEC: Final = """
 source: sim_a01__{name}
@@ -75,6 +93,30 @@ def records(count: int) -> Iterator[dict[str, Any]]:
             }
 
 
+WORKBOOK_SPEC: Final = """
+source: sim_a01__{name}
+title: Benchmark
+kind: progress
+agency: sim_a01
+simulated: true
+owner: {{name: Benchmark, email: benchmark@agency.example}}
+connector: {connector}
+layouts:
+  - fields:
+      project: {{headers: [کد پروژه]}}
+      province: {{headers: [استان]}}
+      activity: {{headers: [فعالیت]}}
+      period: {{headers: [هفته], period_kind: week, calendar: jalali}}
+      planned_pct: {{headers: [برنامه (درصد)], percent_scale: percent}}
+      actual_pct: {{headers: [واقعی (درصد)], percent_scale: percent}}
+      planned_cost: {{headers: [هزینه برنامه], unit: rial}}
+      actual_cost: {{headers: [هزینه واقعی], unit: rial}}
+      forecast_finish: {{headers: [پایان پیش‌بینی], calendar: jalali}}
+      has_output: {{headers: [خروجی دارد]}}
+      note: {{headers: [توضیحات], required: false}}
+"""
+
+
 def write_json_lines(path: Path, count: int) -> None:
     """One record a line."""
     with path.open("w", encoding="utf-8") as file:
@@ -82,34 +124,74 @@ def write_json_lines(path: Path, count: int) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
+def workbook_rows(count: int) -> Iterator[tuple[Any, ...]]:
+    """The records of `records` as a form shows them to people: with names beside the codes, Jalali
+    days as text, a remark here and there; values in the order of `WORKBOOK_HEADERS`."""
+    chance = Random(1406)  # noqa: S311 - figures for a benchmark, no secret
+    for number, record in enumerate(records(count), start=1):
+        index = int(record["project"][1:])
+        activity = int(record["activity"][-2:])
+        finish = to_jalali(FIRST_WEEK + dt.timedelta(days=5 * chance.randrange(400)))
+        yield (
+            number,
+            record["project"],
+            f"پروژه {_TITLES[index % len(_TITLES)]}".translate(_PERSIAN),
+            record["province"],
+            f"{_WORKS[activity % len(_WORKS)]} - مرحله {activity:02}".translate(_PERSIAN),
+            record["week"],
+            record["planned"],
+            record["actual"],
+            chance.randrange(10**6, 10**10),
+            record["cost"],
+            "{}/{:02}/{:02}".format(*finish).translate(_PERSIAN),
+            "بله" if activity % 5 else "خیر",
+            _PEOPLE[(index + activity) % len(_PEOPLE)],
+            _REMARKS[chance.randrange(len(_REMARKS))],
+        )
+
+
 def write_workbook(path: Path, count: int) -> None:
-    """One sheet, texts within the cells; written by hand, since libraries take minutes for it."""
+    """One sheet with a title above the header, texts shared as spreadsheet programs share them;
+    written by hand, since libraries take minutes for it."""
+    shared: dict[str, int] = {}
+
+    def cell(letter: str, number: int, value: Any) -> str:
+        if value is None:
+            return f'<c r="{letter}{number}" s="1"/>'
+        if isinstance(value, str):
+            index = shared.setdefault(value, len(shared))
+            return f'<c r="{letter}{number}" s="1" t="s"><v>{index}</v></c>'
+        return f'<c r="{letter}{number}" s="1"><v>{value}</v></c>'
+
+    def row(number: int, values: Iterable[Any]) -> bytes:
+        cells = "".join(map(cell, "ABCDEFGHIJKLMN", itertools.repeat(number), values))
+        return f'<row r="{number}" spans="1:14">{cells}</row>'.encode()
+
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("[Content_Types].xml", _TYPES)
-        archive.writestr("_rels/.rels", _RELATIONS.format(kind="officeDocument", to="xl/workbook"))
-        archive.writestr("xl/workbook.xml", _BOOK)
         archive.writestr(
-            "xl/_rels/workbook.xml.rels",
-            _RELATIONS.format(kind="worksheet", to="worksheets/sheet1"),
+            "_rels/.rels", _RELATIONS.format(_relation("officeDocument", "xl/workbook"))
         )
+        archive.writestr("xl/workbook.xml", _BOOK)
+        related = _relation("worksheet", "worksheets/sheet1") + _relation(
+            "sharedStrings", "sharedStrings", 2
+        )
+        archive.writestr("xl/_rels/workbook.xml.rels", _RELATIONS.format(related))
         with archive.open("xl/worksheets/sheet1.xml", "w") as sheet:
             sheet.write(f'<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
-            sheet.write(_row(1, dict(zip(HEADERS, HEADERS, strict=True))))
-            for number, record in enumerate(records(count), start=2):
-                sheet.write(_row(number, record))
+            sheet.write(row(1, ["گزارش هفتگی پیشرفت پروژه‌ها"]))
+            sheet.write(row(2, ["ارقام هزینه به ریال"]))
+            sheet.write(row(4, WORKBOOK_HEADERS))
+            for number, values in enumerate(workbook_rows(count), start=5):
+                sheet.write(row(number, values))
             sheet.write(b"</sheetData></worksheet>")
+        items = "".join(f"<si><t>{escape(text)}</t></si>" for text in shared)
+        head = f'<sst xmlns="{_MAIN}" uniqueCount="{len(shared)}">'
+        archive.writestr("xl/sharedStrings.xml", f"{head}{items}</sst>")
 
 
-def _row(number: int, record: dict[str, Any]) -> bytes:
-    cells = []
-    for letter, name in zip("ABCDEFG", HEADERS, strict=True):
-        value = record[name]
-        if isinstance(value, str):
-            text = f"<is><t>{escape(value)}</t></is>"
-            cells.append(f'<c r="{letter}{number}" t="inlineStr">{text}</c>')
-        else:
-            cells.append(f'<c r="{letter}{number}"><v>{value}</v></c>')
-    return f'<row r="{number}">{"".join(cells)}</row>'.encode()
+def _relation(kind: str, to: str, number: int = 1) -> str:
+    return f'<Relationship Id="rId{number}" Type="{_OFFICE}/{kind}" Target="{to}.xml"/>'
 
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -119,10 +201,7 @@ _BOOK = (
     f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">'
     '<sheets><sheet name="progress" sheetId="1" r:id="rId1"/></sheets></workbook>'
 )
-_RELATIONS = (
-    f'<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_OFFICE}/{{kind}}" Target="{{to}}.xml"/></Relationships>'
-)
+_RELATIONS = f'<Relationships xmlns="{_PACKAGE}/relationships">{{}}</Relationships>'
 _TYPES = (
     f'<Types xmlns="{_PACKAGE}/content-types">'
     '<Default Extension="rels" '
@@ -131,5 +210,7 @@ _TYPES = (
     '<Override PartName="/xl/workbook.xml" ContentType="application/'
     'vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
     '<Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/'
-    'vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>'
+    'vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/>'
+    '<Override PartName="/xl/sharedStrings.xml" ContentType="application/'
+    'vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/></Types>'
 )

@@ -139,7 +139,7 @@ def _child(piece: str, **arguments: Any) -> dict[str, Any]:
 def _json(place: _Place, plan: Plan) -> list[Measure]:
     say, url = place.say, place.url
     say(f"{plan.rows:,} rows as JSON lines")
-    spec = _source(place, "json", "*.ndjson")
+    spec = _source(place, "json", "*.ndjson", data.SPEC)
     data.write_json_lines(spec.parent / "drop" / "all.ndjson", plan.rows)
     _settle(place)
     first = _load(place, spec)
@@ -218,7 +218,7 @@ def _psql_copy(place: _Place) -> float:
 def _workbook(place: _Place, plan: Plan) -> list[Measure]:
     say = place.say
     say(f"a workbook of {plan.workbook_rows:,} rows")
-    spec = _source(place, "workbook", "*.xlsx")
+    spec = _source(place, "workbook", "*.xlsx", data.WORKBOOK_SPEC)
     path = spec.parent / "drop" / "all.xlsx"
     data.write_workbook(path, plan.workbook_rows)
     _settle(place)
@@ -283,13 +283,13 @@ def _fetch(place: _Place) -> list[Measure]:
     ]  # fmt: skip
 
 
-def _source(place: _Place, name: str, pattern: str) -> Path:
+def _source(place: _Place, name: str, pattern: str, text: str) -> Path:
     """A source file with an empty drop folder beside it."""
     folder = place.folder / name
     (folder / "drop").mkdir(parents=True)
     path = folder / f"sim_a01__{name}.yml"
     connector = f'{{type: folder, path: drop, pattern: "{pattern}", stable_seconds: 0}}'
-    path.write_text(data.SPEC.format(name=name, connector=connector), encoding="utf-8")
+    path.write_text(text.format(name=name, connector=connector), encoding="utf-8")
     return path
 
 

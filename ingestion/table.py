@@ -9,7 +9,8 @@ that a million rows stay columns from the reader to COPY.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,46 @@ class JsonRows:
     frame: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class Places:
+    """Addresses of cells that follow from those of their rows, so that none need be written out.
+
+    rows: Utf8, the address of each row (`sheet!7`, `0#/data/3`); place: the letters of the sheet's
+    column (`D`: `sheet!D7`), for JSON what is added (`/actual`: `0#/data/3/actual`), or one address
+    for all rows (`=form!B2`).
+    """
+
+    rows: pl.Series
+    place: str
+
+    def texts(self) -> pl.Series:
+        """The addresses of all cells (Utf8)."""
+        if self.place.startswith("="):
+            return pl.Series([self.place[1:]], dtype=pl.Utf8).new_from_index(0, self.rows.len())
+        if self.place.startswith("/"):
+            return self.rows + self.place
+        return self.rows.str.replace(r"!([0-9]+)$", f"!{self.place}${{1}}")
+
+
+class _Addresses:
+    """`Column.at`: given as a series or as `Places`, which are written out when asked for."""
+
+    def __get__(self, column: Column | None, owner: type[Column] | None = None) -> pl.Series:
+        if column is None:
+            raise AttributeError("at")
+        found: pl.Series | Places = column.__dict__["at"]
+        if isinstance(found, Places):
+            if "_written" not in column.__dict__:
+                column.__dict__["_written"] = found.texts()
+            written: pl.Series = column.__dict__["_written"]
+            return written
+        return found
+
+    def __set__(self, column: Column, at: pl.Series | Places) -> None:
+        column.__dict__["at"] = at
+        column.__dict__.pop("_written", None)
+
+
 @dataclass
 class Column:
     """One mapped field of a `RawTable`, all series of the table's height.
@@ -94,19 +135,48 @@ class Column:
     text: Utf8, the raw text (numbers in the shortest form of the stored value), null = blank cell;
     kind: UInt8 of `CellType`, or None when every value is TEXT or BLANK (csv, json);
     number_format: Utf8 of the cell's number format where it has one, or None;
-    at: Utf8, the address of each cell (`sheet!D7`, `0#/data/3/actual`);
+    at: Utf8, the address of each cell (`sheet!D7`, `0#/data/3/actual`), or `Places`;
     header: the header text as it stands in the file; None for constants of the source file;
     headers: Utf8, given instead of `header` where it differs by row (wide columns turned long);
     decided: for rows whose text somebody has decided on, what stands in the file and a note.
     """
 
     text: pl.Series
-    at: pl.Series
+    at: _Addresses = _Addresses()
     kind: pl.Series | None = None
     number_format: pl.Series | None = None
     header: str | None = None
     headers: pl.Series | None = None
     decided: dict[int, tuple[str | None, str]] = field(default_factory=dict)
+
+    @property
+    def places(self) -> Places | None:
+        """The addresses as `Places`, where they are."""
+        found: pl.Series | Places = self.__dict__["at"]
+        return found if isinstance(found, Places) else None
+
+    def with_text(self, text: pl.Series) -> Column:
+        """The column with other texts in its cells."""
+        return replace(self, text=text, at=self.__dict__["at"])
+
+    def each(self, take: Callable[[pl.Series], pl.Series]) -> Column:
+        """The column with `take` (some of the rows, in some order) applied to all its series.
+
+        Decisions count rows: they are left behind.
+        """
+
+        def taken(series: pl.Series | None) -> pl.Series | None:
+            return None if series is None else take(series)
+
+        places = self.places
+        return Column(
+            take(self.text),
+            take(self.at) if places is None else Places(take(places.rows), places.place),
+            taken(self.kind),
+            taken(self.number_format),
+            self.header,
+            taken(self.headers),
+        )
 
 
 @dataclass(frozen=True)
@@ -188,7 +258,9 @@ class Records:
     refused: for each refused row what could be read of agency_code, province_code, period_kind
     and period_start, beside `row`;
     by_column: the cells of some column decided together how each of them is read, so that a part
-    of the table would be read otherwise than the whole.
+    of the table would be read otherwise than the whole;
+    places: for each field [position, place, header] when `lineage` holds arrays of raw texts, whose
+    addresses follow from the row's `locator` (see `Places`).
     """
 
     accepted: pl.DataFrame
@@ -199,3 +271,4 @@ class Records:
     control_totals: list[ControlTotal]
     refused: pl.DataFrame | None = None
     by_column: bool = False
+    places: dict[str, list[int | str | None]] | None = None

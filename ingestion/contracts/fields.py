@@ -24,7 +24,7 @@ from ingestion.normalise.rules import Reading, no_reason, rule
 from ingestion.normalise.text import DIGITS, INVISIBLE, SPACES, display_series, key
 from ingestion.spec.kinds import FieldType, KindField, PeriodKind
 from ingestion.spec.model import FieldMap
-from ingestion.table import CellType, Column
+from ingestion.table import CellType, Column, Places
 
 RULE_OF_TYPE: Final[dict[FieldType, str]] = {
     "code": "code",
@@ -45,6 +45,12 @@ _RIAL_DIGITS: Final = 22
 _WIDE_DIGITS: Final = {10: 18, 4: 5, 0: 24}
 _MAX_INTEGER: Final = 2**31 - 1
 _PERCENT_UNITS: Final = frozenset({"%", "٪", "percent", "pct", key("درصد")})
+_NUMBERS: Final = frozenset({"number", "pct", "rial", "integer"})
+# A column is read by its distinct cells if it is at least so long, and each stands in as many rows
+_MANY_ROWS: Final = 2_000
+_FEW: Final = 8
+# so many pairs of a cell and a day are counted at most
+_MANY_PAIRS: Final = 400_000
 # dates that lie ahead by nature
 _PLANS: Final = frozenset({"forecast_finish", "extended_to", "due_at", "due_period"})
 
@@ -66,6 +72,25 @@ class FieldReading:
     period_kind: pl.Series | None = None
     mixed: pl.Series | None = None
     by_column: bool = False
+    # where the column was read by its distinct cells
+    of_distinct: Distinct | None = None
+    # rows of a column of numbers that hold no plain number, where they were told apart
+    odd: pl.Series | None = None
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The distinct cells of a column: their texts, what was read of them, and for each row of the
+    column the position of its cell (UInt32)."""
+
+    texts: pl.Series
+    value: pl.Series
+    period_kind: pl.Series | None
+    row: pl.Series
+
+    def each(self, of_value: Callable[[pl.Series], pl.Series]) -> pl.Series:
+        """For each row what `of_value` makes of its value; asked for the distinct ones only."""
+        return of_value(self.value).gather(self.row)
 
 
 @dataclass(frozen=True)
@@ -88,6 +113,10 @@ class _Ask:
     column: Column
     setting: FieldMap
     context: ReadContext
+    # for numbers: reasons of words for "no value", which stand no longer in the column; and which
+    # of its texts are plain numbers
+    absent: pl.Series | None = None
+    is_plain: pl.Series | None = None
 
 
 def dtype_of(field: KindField) -> pl.DataType:
@@ -108,16 +137,136 @@ def dtype_of(field: KindField) -> pl.DataType:
 def read_field(
     field: KindField, column: Column, setting: FieldMap, context: ReadContext
 ) -> FieldReading:
-    """Read a whole column; a `code` field needs `context.day` (the period's first day)."""
+    """Read a whole column; a `code` field needs `context.day` (the period's first day).
+
+    Where its cells repeat, each distinct one is read once: no rule looks at where a cell stands.
+    """
+    found = _distinct(field, column, context)
+    if found is None:
+        return _read_cells(field, column, setting, context)
+    cells, days, row = found
+    read = _read_cells(field, cells, setting, replace(context, day=days))
+
+    def spread(series: pl.Series | None) -> pl.Series | None:
+        return None if series is None else series.gather(row)
+
+    has_reason = read.reason.null_count() < read.reason.len()
+    return FieldReading(
+        value=read.value.gather(row),
+        reason=read.reason.gather(row) if has_reason else no_reason(row.len()),
+        detail=spread(read.detail) if has_reason else None,
+        rule=read.rule,
+        period_kind=spread(read.period_kind),
+        mixed=spread(read.mixed),
+        by_column=read.by_column,
+        of_distinct=Distinct(cells.text, read.value, read.period_kind, row),
+    )
+
+
+def _distinct(
+    field: KindField, column: Column, context: ReadContext
+) -> tuple[Column, pl.Series | None, pl.Series] | None:
+    """The distinct cells of a column, the day of each where the field needs one, and for each row
+    the position of its cell; None where that would not pay."""
+    height = column.text.len()
+    if height < _MANY_ROWS or column.text.n_unique() * _FEW > height:
+        return None
+    kind, shown = _common(column.kind), _common(column.number_format)
+    if kind is _DIFFERS or shown is _DIFFERS:
+        return None
+    texts = column.text.drop_nulls().unique(maintain_order=True)
+    row = column.text.cast(pl.Enum(texts)).to_physical().cast(pl.UInt32)
+    if column.text.null_count():
+        row = row.fill_null(texts.len())
+        texts = texts.extend(pl.Series([None], dtype=pl.Utf8))
+    days: pl.Series | None = None
+    if field.code_list is not None and context.day is not None:
+        first = context.day.to_physical() - context.day.to_physical().min()
+        span = int(first.max()) + 1  # type: ignore[arg-type]
+        if span * texts.len() > _MANY_PAIRS:
+            return None
+        pair = row * span + first.cast(pl.UInt32)
+        pairs = pair.unique()
+        place = pl.zeros(span * texts.len(), dtype=pl.UInt32, eager=True)
+        place = place.scatter(pairs, pl.int_range(pairs.len(), dtype=pl.UInt32, eager=True))
+        row = place.gather(pair)
+        texts = texts.gather(pairs // span)
+        days = (pairs % span).cast(pl.Int32) + context.day.to_physical().min()
+        days = days.cast(pl.Date)
+        if pairs.len() * _FEW > height:
+            return None
+
+    def each(value: object, dtype: type[pl.DataType]) -> pl.Series | None:
+        if value is None:
+            return None
+        return pl.Series([value], dtype=dtype).new_from_index(0, texts.len())
+
+    cells = Column(
+        texts, Places(texts, "="), each(kind, pl.UInt8), each(shown, pl.Utf8), column.header
+    )
+    return cells, days, row
+
+
+_DIFFERS: Final = object()
+
+
+def _common(series: pl.Series | None) -> object:
+    """The one value of a series, None without a series, `_DIFFERS` where it has several."""
+    if series is None:
+        return None
+    if series.n_unique() > 1:
+        return _DIFFERS
+    return series[0]
+
+
+def _read_cells(
+    field: KindField, column: Column, setting: FieldMap, context: ReadContext
+) -> FieldReading:
+    if field.type in _NUMBERS and not setting.blank_words and not _has_faults(column.kind):
+        return _read_figures(field, column, setting, context)
     blank = words.blanks(column.text, setting.blank_words)
     texts = _without(column.text, blank)
     fault = words.cell_faults(texts, column.kind)
     texts = _without(texts, fault.is_not_null())
-    reading = _READERS[field.type](_Ask(field, replace(column, text=texts), setting, context))
+    reading = _READERS[field.type](_Ask(field, column.with_text(texts), setting, context))
     is_fault = fault.is_not_null()
     if not is_fault.any():
         return reading
     return replace(reading, reason=_either(fault, reading.reason))
+
+
+def _has_faults(kind: pl.Series | None) -> bool:
+    return kind is not None and bool(
+        kind.is_in([int(CellType.ERROR), int(CellType.NO_VALUE)]).any()
+    )
+
+
+def _read_figures(
+    field: KindField, column: Column, setting: FieldMap, context: ReadContext
+) -> FieldReading:
+    """A column of numbers: what is no plain number is asked for blanks, errors and words."""
+    is_plain = numbers.plain_texts(column.text)
+    odd = (~is_plain).fill_null(False).arg_true()
+    if odd.len() == 0:
+        nothing = no_reason(column.text.len())
+        ask = _Ask(field, column, setting, context, nothing, is_plain)
+        return replace(_READERS[field.type](ask), odd=odd)
+    texts = column.text.gather(odd)
+    texts = _without(texts, words.blanks(texts))
+    fault = words.cell_faults(texts, None)
+    texts = _without(texts, fault.is_not_null())
+    absent = words.absences(texts)
+    texts = _without(texts, absent.is_not_null())
+    reason = _either(fault, absent)
+    if texts.null_count():
+        is_plain = is_plain.scatter(odd.filter(texts.is_null()), None)
+        column = column.with_text(column.text.clone().scatter(odd, texts))
+    if reason.null_count() == reason.len():
+        reason = no_reason(column.text.len())
+    else:
+        reason = no_reason(column.text.len()).scatter(odd, reason)
+    ask = _Ask(field, column, setting, context, reason, is_plain)
+    return replace(_READERS[field.type](ask), odd=odd)
 
 
 def _read_text(ask: _Ask) -> FieldReading:
@@ -185,11 +334,14 @@ def _read_number(ask: _Ask) -> FieldReading:
     )
     if is_share:
         return _read_share(ask, ask.setting.percent_scale or "percent")
-    absent, texts = _absences_aside(ask.column.text)
+    absent, texts = _absences_aside(ask)
     if ask.setting.unit is not None:
         texts = units.without_unit(texts, ask.setting.unit)
     cleaned = numbers.clean(
-        texts, is_number=_is_number(ask.column), decimal_mark=ask.setting.decimal_mark
+        texts,
+        is_number=_is_number(ask.column),
+        decimal_mark=ask.setting.decimal_mark,
+        is_plain=ask.is_plain,
     )
     reason = _either(absent, cleaned.reason)
     if ask.column.number_format is not None:
@@ -207,12 +359,13 @@ def _read_pct(ask: _Ask) -> FieldReading:
 
 
 def _read_share(ask: _Ask, scale: percent.Scale | None) -> FieldReading:
-    absent, texts = _absences_aside(ask.column.text)
+    absent, texts = _absences_aside(ask)
     is_number = _is_number(ask.column)
     cleaned = numbers.clean(
         texts,
         is_number=is_number,
         decimal_mark=ask.setting.decimal_mark,
+        is_plain=ask.is_plain,
         slash_is_point=True,
         allow_percent=True,
     )
@@ -226,15 +379,18 @@ def _read_share(ask: _Ask, scale: percent.Scale | None) -> FieldReading:
 
 
 def _read_rial(ask: _Ask) -> FieldReading:
-    absent, texts = _absences_aside(ask.column.text)
+    absent, texts = _absences_aside(ask)
     cleaned = numbers.clean(
         texts,
         is_number=_is_number(ask.column),
         decimal_mark=ask.setting.decimal_mark,
+        is_plain=ask.is_plain,
         allow_unit=True,
     )
     reason = _either(absent, cleaned.reason)
     declared = None if ask.setting.unit is None else units.rial_power(ask.setting.unit)
+    if declared is not None and cleaned.unit.null_count() == cleaned.unit.len():
+        return _decimal(ask, cleaned, declared, reason, rule("rial"))
     said = cleaned.unit.drop_nulls().unique()
     powers = pl.Series("p", [units.rial_power(text) for text in said.to_list()], dtype=pl.Int32)
     own = cleaned.unit.replace_strict(said, powers, default=None, return_dtype=pl.Int32)
@@ -252,9 +408,12 @@ def _read_rial(ask: _Ask) -> FieldReading:
 
 
 def _read_integer(ask: _Ask) -> FieldReading:
-    absent, texts = _absences_aside(ask.column.text)
+    absent, texts = _absences_aside(ask)
     cleaned = numbers.clean(
-        texts, is_number=_is_number(ask.column), decimal_mark=ask.setting.decimal_mark
+        texts,
+        is_number=_is_number(ask.column),
+        decimal_mark=ask.setting.decimal_mark,
+        is_plain=ask.is_plain,
     )
     whole = cleaned.plain.str.replace(r"\.0+$", "")
     is_whole = whole.str.contains(r"^-?[0-9]+$")
@@ -285,7 +444,7 @@ def _read_instant(ask: _Ask) -> FieldReading:
 
 
 def _read_day(read: Callable[..., Reading], ask: _Ask) -> FieldReading:
-    absent, texts = _absences_aside(ask.column.text)
+    absent, texts = _absences_aside(ask)
     found = read(
         texts,
         ask.column.kind,
@@ -300,7 +459,7 @@ def _read_day(read: Callable[..., Reading], ask: _Ask) -> FieldReading:
 
 
 def _read_period(ask: _Ask) -> FieldReading:
-    absent, texts = _absences_aside(ask.column.text)
+    absent, texts = _absences_aside(ask)
     found = dates.read_periods(
         texts,
         ask.column.kind,
@@ -396,8 +555,11 @@ def _in_domain(
     return _when(outside, "out-of-range", reason), _without(value, outside)
 
 
-def _absences_aside(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+def _absences_aside(ask: _Ask) -> tuple[pl.Series, pl.Series]:
     """(codes of words for "no value", the texts without them)."""
+    texts = ask.column.text
+    if ask.absent is not None:
+        return ask.absent, texts
     absent = words.absences(texts)
     return absent, _without(texts, absent.is_not_null())
 

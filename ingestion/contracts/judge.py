@@ -60,6 +60,7 @@ _ESCAPES: Final = {
     '"': '\\"',
     "\\": "\\\\",
 }
+_TO_ESCAPE: Final = r'[\x00-\x1f"\\]'
 # reasons that another rule than the reading of the field's type gives
 _RULE_OF_REASON: Final = {
     "error-value": "error-value",
@@ -92,6 +93,17 @@ class _Field:
     reading: FieldReading
     is_mapped: bool = False
 
+    @property
+    def texts(self) -> pl.Series:
+        """The texts of the column, each distinct one once where these are known; plain numbers are
+        left out where they were told apart."""
+        if self.column is None:
+            return no_reason(0)
+        if self.reading.of_distinct is not None:
+            return self.reading.of_distinct.texts
+        odd = self.reading.odd
+        return self.column.text if odd is None else self.column.text.gather(odd)
+
     def cells(self, rows: pl.Series) -> Iterator[_Cell]:
         """The cells in these rows, as findings quote them."""
         column, reading = self.column, self.reading
@@ -104,7 +116,8 @@ class _Field:
         headers = quoted(column.headers)
         if column.headers is None:
             headers = [column.header] * rows.len()
-        texts, details, at = quoted(column.text), quoted(reading.detail), quoted(column.at)
+        texts, details = quoted(column.text), quoted(reading.detail)
+        at = column.each(lambda series: series.gather(rows)).at.to_list()
         for cell in zip(rows.to_list(), at, texts, headers, details, strict=True):
             yield _Cell(*cell)
 
@@ -144,7 +157,7 @@ def judge(
     _refuse_reversed_times(fields)
     one_subject = _subject_fault(fields, kind, table.height)
     faults = _key_faults(table, layout, fields, kind, one_subject)
-    frame = _typed(table, layout, kind, fields)
+    frame, places = _typed(table, layout, kind, fields)
     refused_as, repeated, twins = _duplicates(frame, fields, faults.is_null(), table.height)
     faults = pl.select(pl.coalesce(faults, refused_as).alias("fault")).to_series()
     is_refused = faults.is_not_null()
@@ -173,6 +186,7 @@ def judge(
         control_totals=table.control_totals,
         refused=_as_far_as_read(fields, is_refused),
         by_column=by_column,
+        places=places,
     )
 
 
@@ -279,12 +293,7 @@ def _of(context: ReadContext, at: pl.Series) -> ReadContext:
 
 
 def _part(column: Column, at: pl.Series) -> Column:
-    return Column(
-        text=column.text.gather(at),
-        at=column.at.gather(at),
-        kind=None if column.kind is None else column.kind.gather(at),
-        number_format=None if column.number_format is None else column.number_format.gather(at),
-    )
+    return column.each(lambda series: series.gather(at))
 
 
 def _constant(
@@ -473,21 +482,28 @@ def _key_faults(
 
     An optional key that the source file marks as required is as good as a required one.
     """
-    faults: list[pl.Expr | pl.Series] = [] if table.faults is None else [table.faults]
+    nothing = no_reason(table.height)
+    faults: list[pl.Series] = [] if table.faults is None else [table.faults]
     for field in kind.fields:
         # whether a record is withdrawn must be certain: else it would count, or not, by chance
         if not (field.is_key or field.required or field.name == "retracted"):
             continue
         reading = fields[field.name].reading
-        code = pl.lit(reading.reason)
+        code = reading.reason
         setting = layout.fields.get(field.name)
         if field.required or (setting is not None and setting.required):
             missing = reading.value.is_null() & reading.reason.is_null()
-            code = pl.when(pl.lit(missing)).then(pl.lit("missing-key")).otherwise(code)
-        faults.append(pl.concat_str(pl.lit(f"{field.name}:"), code))
-    faults.append(pl.concat_str(pl.lit(":"), pl.lit(one_subject)))
-    frame = pl.DataFrame({"row": pl.repeat(0, table.height, eager=True)})
-    return frame.select(pl.coalesce(faults).alias("fault")).to_series()
+            if missing.any():
+                code = pl.select(
+                    pl.when(missing).then(pl.lit("missing-key")).otherwise(code)
+                ).to_series()
+        if code.null_count() < code.len():
+            faults.append(f"{field.name}:" + code)
+    if one_subject.null_count() < one_subject.len():
+        faults.append(":" + one_subject)
+    if not faults:
+        return nothing
+    return pl.select(pl.coalesce(*faults).alias("fault")).to_series()
 
 
 def _duplicates(
@@ -552,8 +568,11 @@ def _duplicates(
 # ------------------------------------------------------------------------------ typing
 
 
-def _typed(table: RawTable, layout: Layout, kind: Kind, fields: dict[str, _Field]) -> pl.DataFrame:
-    """All rows, sound or not, in the column order of raw from `record_key` on, then `row`."""
+def _typed(
+    table: RawTable, layout: Layout, kind: Kind, fields: dict[str, _Field]
+) -> tuple[pl.DataFrame, _PlacesOf | None]:
+    """All rows, sound or not, in the column order of raw from `record_key` on, then `row`; and the
+    places of the fields, as in `Records`."""
     period = fields["period"].reading
     period_kind = period.period_kind
     if period_kind is None:
@@ -562,6 +581,7 @@ def _typed(table: RawTable, layout: Layout, kind: Kind, fields: dict[str, _Field
     hidden = table.hidden
     if hidden is None:
         hidden = pl.repeat(False, table.height, eager=True)
+    lineage, places = _lineage(table, fields, table.height)
     columns: dict[str, pl.Series] = {
         "record_key": _record_key(kind, fields, period_kind),
         "period_kind": period_kind,
@@ -572,13 +592,14 @@ def _typed(table: RawTable, layout: Layout, kind: Kind, fields: dict[str, _Field
         "cells_required": pl.repeat(required, table.height, dtype=pl.Int16, eager=True),
         "cells_filled": filled,
         "locator": table.at,
-        "lineage": _lineage(fields, table.height),
+        "lineage": lineage,
     }
     for field in kind.fields:
         if field.column not in columns:
             columns[field.column] = _stored(field, fields[field.name].reading.value)
     columns["row"] = pl.int_range(table.height, dtype=pl.UInt32, eager=True)
-    return pl.DataFrame({name: series.rename(name) for name, series in columns.items()})
+    frame = pl.DataFrame({name: series.rename(name) for name, series in columns.items()})
+    return frame, places
 
 
 def _stored(field: KindField, value: pl.Series) -> pl.Series:
@@ -593,20 +614,46 @@ def _stored(field: KindField, value: pl.Series) -> pl.Series:
 
 def _record_key(kind: Kind, fields: dict[str, _Field], period_kind: pl.Series) -> pl.Series:
     """Key values joined by '|' in the order of the kind, the period as `<kind>:<day>`."""
-    parts: list[pl.Expr] = []
-    for field in kind.key_fields:
-        value = _stored(field, fields[field.name].reading.value)
-        if field.type == "period":
-            part = pl.concat_str(pl.lit(period_kind), pl.lit(":"), pl.lit(value.cast(pl.Utf8)))
-        elif field.type == "text":
-            part = pl.lit(key_series(value).str.replace_all("|", "¦", literal=True))
-        elif field.type == "code":
-            part = pl.lit(value.str.replace_all("|", "¦", literal=True))
-        else:
-            part = pl.lit(value.cast(pl.Utf8))
-        parts.append(part.fill_null(""))
-    frame = pl.DataFrame({"row": pl.repeat(0, period_kind.len(), eager=True)})
-    return frame.select(pl.concat_str(parts, separator="|").alias("record_key")).to_series()
+    plain = [_key_part(field, fields[field.name].reading, period_kind) for field in kind.key_fields]
+    frame = pl.DataFrame([part.alias(str(i)) for i, part in enumerate(plain)])
+    joined = frame.select(pl.concat_str(pl.all(), separator="|").alias("record_key")).to_series()
+    between = pl.lit(len(plain) - 1)
+    if (
+        frame.height
+        and joined.to_frame()
+        .select((pl.col("record_key").str.count_matches("|", literal=True) != between).any())
+        .item()
+    ):
+        # some code or text holds the mark itself
+        frame = frame.select(pl.all().str.replace_all("|", "¦", literal=True))
+        joined = frame.select(pl.concat_str(pl.all(), separator="|").alias("record_key"))[
+            "record_key"
+        ]
+    return joined
+
+
+def _key_part(field: KindField, reading: FieldReading, period_kind: pl.Series) -> pl.Series:
+    """The texts of one key field; '' where it is absent."""
+
+    def written(value: pl.Series) -> pl.Series:
+        value = _stored(field, value)
+        if field.type == "text":
+            return key_series(value).fill_null("")
+        return value.cast(pl.Utf8).fill_null("")
+
+    distinct = reading.of_distinct
+    if field.type == "period":
+        if distinct is not None and distinct.period_kind is not None:
+            return _period_part(distinct.period_kind, distinct.value).gather(distinct.row)
+        return _period_part(period_kind, reading.value)
+    return written(reading.value) if distinct is None else distinct.each(written)
+
+
+def _period_part(kind: pl.Series, start: pl.Series) -> pl.Series:
+    frame = pl.DataFrame([kind.alias("kind"), start.cast(pl.Utf8).alias("start")])
+    return frame.select(
+        pl.concat_str("kind", "start", separator=":").fill_null("").alias("period")
+    ).to_series()
 
 
 def _completeness(
@@ -625,17 +672,64 @@ def _completeness(
     return len(names), filled
 
 
-def _lineage(fields: dict[str, _Field], height: int) -> pl.Series:
-    """JSON text a row: {"<field>": [address, raw text, header]} for every column of the file;
-    a cell that somebody has decided on has a note behind.
+_PlacesOf = dict[str, list[int | str | None]]
 
-    Written by concatenation, which is several times faster than encoding structs.
+
+def _lineage(
+    table: RawTable, fields: dict[str, _Field], height: int
+) -> tuple[pl.Series, _PlacesOf | None]:
+    """JSON text a row: what stands in the file, for every column of it; and the fields' places.
+
+    Where all addresses follow from the row's own, `["raw text", ...]` and, for each field,
+    [position, place, header], once a load. Else each row by itself, with None for the places:
+    {"<field>": [address, raw text, header]}; a cell that somebody has decided on has a note behind.
+    """
+    # a constant of the source file stands in no cell
+    items = {n: f for n, f in fields.items() if f.column is not None and f.is_mapped}
+    mapped = {name: item.column for name, item in items.items() if item.column is not None}
+    if not mapped or height == 0:
+        return _repeated("{}", height), None
+    places: _PlacesOf = {}
+    for position, (name, column) in enumerate(mapped.items()):
+        if column.headers is not None or column.decided or not _follows(column, table.at):
+            return _lineage_by_row(mapped, height), None
+        place = None if column.places is None else column.places.place
+        places[name] = [position, place, column.header]
+    texts = [(item.texts, mapped[name].text) for name, item in items.items()]
+    return _json_arrays(texts), places
+
+
+def _follows(column: Column, rows: pl.Series) -> bool:
+    places = column.places
+    if places is None:
+        return False
+    return places.place.startswith("=") or places.rows is rows or places.rows.equals(rows)
+
+
+def _json_arrays(columns: Sequence[tuple[pl.Series, pl.Series]]) -> pl.Series:
+    """The texts of each row as a JSON array, from columns with their distinct texts in front.
+
+    Written by concatenation, which is several times faster than encoding lists.
     """
     parts: list[pl.Expr] = []
-    for name, item in fields.items():
-        column = item.column
-        if column is None or not item.is_mapped:
-            continue  # a constant of the source file stands in no cell
+    literal = "["
+    for number, (distinct, text) in enumerate(columns):
+        literal += "," if number else ""
+        if text.null_count() or distinct.str.contains(_TO_ESCAPE).any():
+            parts += [pl.lit(literal), _json_strings(text)]
+            literal = ""
+        else:
+            parts += [pl.lit(f'{literal}"'), pl.lit(text)]
+            literal = '"'
+    frame = pl.DataFrame({"row": pl.repeat(0, columns[0][1].len(), eager=True)})
+    joined = pl.concat_str(*parts, pl.lit(f"{literal}]"))
+    return frame.select(joined.alias("lineage")).to_series()
+
+
+def _lineage_by_row(mapped: dict[str, Column], height: int) -> pl.Series:
+    """The cells of each row by themselves."""
+    parts: list[pl.Expr] = []
+    for name, column in mapped.items():
         header: pl.Expr = pl.lit(json.dumps(column.header, ensure_ascii=False))
         if column.headers is not None:
             header = _json_strings(column.headers)
@@ -645,8 +739,6 @@ def _lineage(fields: dict[str, _Field], height: int) -> pl.Series:
             *(_json_strings(_as_in_file(column)), pl.lit(",")),
             *(header, _notes(column, height), pl.lit("]")),
         ]
-    if not parts or height == 0:
-        return _repeated("{}", height)
     frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True)})
     return frame.select(pl.concat_str(*parts, pl.lit("}")).alias("lineage")).to_series()
 
@@ -671,7 +763,7 @@ def _notes(column: Column, height: int) -> pl.Expr:
 
 def _json_strings(texts: pl.Series) -> pl.Expr:
     """Each text as a JSON string, null as `null`; NUL, which jsonb cannot hold, as its picture."""
-    if texts.str.contains(r'[\x00-\x1f"\\]').any():
+    if texts.str.contains(_TO_ESCAPE).any():
         texts = texts.str.replace_many(list(_ESCAPES), list(_ESCAPES.values()))
     quoted = pl.concat_str(pl.lit('"'), pl.lit(texts), pl.lit('"'))
     return quoted.fill_null("null") if texts.null_count() else quoted
@@ -814,7 +906,7 @@ def _remarks(table: RawTable, fields: dict[str, _Field]) -> list[Finding]:
     for name, item in fields.items():
         if item.column is None:
             continue
-        _log_trimmed(name, item.column)
+        _log_trimmed(name, item)
         if item.reading.mixed is None or not item.reading.mixed.any():
             continue
         at = item.reading.mixed.arg_true()
@@ -879,11 +971,18 @@ def _total_findings(
     return found
 
 
-def _log_trimmed(name: str, column: Column) -> None:
+def _log_trimmed(name: str, item: _Field) -> None:
     """Spaces around cells are dropped without a finding, but counted in the log (trap T7)."""
-    trimmed = int((column.text.str.strip_chars(SPACES + INVISIBLE) != column.text).sum() or 0)
-    if trimmed:
-        log.info("%s: spaces or marks around %d cells were left out", name, trimmed)
+
+    def trimmed(texts: pl.Series) -> pl.Series:
+        return (texts.str.strip_chars(SPACES + INVISIBLE) != texts).fill_null(False)
+
+    found = trimmed(item.texts)
+    if not found.any():
+        return
+    distinct = item.reading.of_distinct
+    count = int((found if distinct is None else found.gather(distinct.row)).sum())
+    log.info("%s: spaces or marks around %d cells were left out", name, count)
 
 
 def _as_far_as_read(fields: dict[str, _Field], is_refused: pl.Series) -> pl.DataFrame:

@@ -37,8 +37,9 @@ def slices(table: RawTable, rows: int) -> Iterator[RawTable]:
 
 def _column(column: Column, start: int, height: int) -> Column:
     rows = range(start, start + height)
-    decided = {row - start: said for row, said in column.decided.items() if row in rows}
-    return replace(column, **_cut(column, start, height), decided=decided)
+    part = column.each(lambda series: series.slice(start, height))
+    part.decided = {row - start: said for row, said in column.decided.items() if row in rows}
+    return part
 
 
 def _cut(whole: RawTable | Column, start: int, height: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ ERROR_NAMES: Final = (
     "#CALC!",
 )
 _SPACES: Final = " \t\r\n\u00a0\u200b\u200c\u200e\u200f\u202a\u202b\u202c\u2009\u3000\ufeff"
+_BLANK: Final = f"^[{_SPACES}]*$"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def text_of(value: Any) -> str | None:
 
 def without_blanks(text: pl.Series) -> pl.Series:
     """A Utf8 series with null for texts of nothing that can be seen."""
+    if not text.str.contains(_BLANK).any():
+        return text
     frame = text.to_frame("text")
     seen = pl.col("text").str.strip_chars(_SPACES).str.len_bytes() > 0
     return frame.select(pl.when(seen).then("text").alias("text")).to_series()

@@ -28,7 +28,7 @@ from ingestion.normalise.text import key_series
 from ingestion.readers.json_rows import PART, POINTER, escape
 from ingestion.spec.kinds import KINDS, Kind
 from ingestion.spec.model import Layout, SourceSpec
-from ingestion.table import Column, ControlTotal, JsonRows
+from ingestion.table import Column, ControlTotal, JsonRows, Places
 
 
 def extract_names(rows: JsonRows, layout: Layout, spec: SourceSpec) -> Piece:
@@ -115,7 +115,7 @@ def _fills_gaps(frame: pl.DataFrame, name: str, others: list[str]) -> bool:
 def _column(frame: pl.DataFrame, name: str, at: pl.Series) -> Column:
     text = without_blanks(frame.get_column(name))
     path = "/".join(escape(token) for token in name.split("."))
-    return Column(text, at + f"/{path}", header=name)
+    return Column(text, Places(at, f"/{path}"), header=name)
 
 
 def _drop_non_data(piece: Piece, layout: Layout, kind: Kind) -> None:
@@ -131,7 +131,9 @@ def _drop_non_data(piece: Piece, layout: Layout, kind: Kind) -> None:
     for one in kind.key_fields:
         if one.type == "code" and one.name in piece.columns:
             text = piece.columns[one.name].text
-            is_total = key_series(text).is_in(words).fill_null(value=False)
+            names = text.drop_nulls().unique()
+            is_total = text.is_in(names.filter(key_series(names).is_in(words)).implode())
+            is_total = is_total.fill_null(value=False)
             piece.control_totals += _control_totals(piece, kind, text, is_total & ~total)
             total = total | is_total
     piece.non_data["blank"] += int(blank.sum())

@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from ingestion.spec.model import FieldMap, WideColumn
-from ingestion.table import CellType, Column, ControlTotal, Finding, NonData, RawTable
+from ingestion.table import CellType, Column, ControlTotal, Finding, NonData, Places, RawTable
 
 # field types whose values add up: never filled into merged cells, kept of totals
 NUMERIC: Final = frozenset({"number", "pct", "rial", "integer"})
@@ -54,19 +54,13 @@ class Piece:
 
 def constant(text: str | None, height: int, at: str) -> Column:
     """A value of the source file for every row."""
-    return Column(_repeat(text, height), _repeat(at, height))
+    texts = _repeat(text, height)
+    return Column(texts, Places(texts, f"={at}"))
 
 
 def cut(column: Column, keep: pl.Series) -> Column:
     """The rows of a column for which `keep` (Boolean) is true."""
-    return Column(
-        column.text.filter(keep),
-        column.at.filter(keep),
-        None if column.kind is None else column.kind.filter(keep),
-        None if column.number_format is None else column.number_format.filter(keep),
-        column.header,
-        None if column.headers is None else column.headers.filter(keep),
-    )
+    return column.each(lambda series: series.filter(keep))
 
 
 def lengthen(piece: Piece, origin: str) -> list[Piece]:
@@ -177,6 +171,8 @@ def _join_column(name: str, pieces: Sequence[Piece]) -> Column:
     columns = [
         piece.columns.get(name) or Column(_repeat(None, piece.height), piece.at) for piece in pieces
     ]
+    if len(columns) == 1:
+        return columns[0]
     kind = None
     if any(column.kind is not None for column in columns):
         kind = _stack([_kind(column) for column in columns], pl.UInt8)
@@ -201,12 +197,20 @@ def _join_column(name: str, pieces: Sequence[Piece]) -> Column:
         header = next(iter(titles)) if titles else columns[0].header
     return Column(
         _stack([column.text for column in columns], pl.Utf8),
-        _stack([column.at for column in columns], pl.Utf8),
+        _join_addresses(columns),
         kind,
         formats,
         header,
         headers,
     )
+
+
+def _join_addresses(columns: Sequence[Column]) -> pl.Series | Places:
+    places = [column.places for column in columns]
+    known = [one for one in places if one is not None]
+    if len(known) == len(columns) and len({one.place for one in known}) == 1:
+        return Places(_stack([one.rows for one in known], pl.Utf8), known[0].place)
+    return _stack([column.at for column in columns], pl.Utf8)
 
 
 def _kind(column: Column) -> pl.Series:
@@ -225,6 +229,8 @@ def _moved(finding: Finding, row: int | None) -> Finding:
 def _stack(series: Sequence[pl.Series], dtype: type[pl.DataType]) -> pl.Series:
     if not series:
         return pl.Series(dtype=dtype)
+    if len(series) == 1 and series[0].dtype == dtype:
+        return series[0]
     return pl.concat([s.cast(dtype).alias("") for s in series], rechunk=False)
 
 

@@ -39,7 +39,7 @@ from ingestion.normalise.rules import rule
 from ingestion.normalise.text import display, key, key_series
 from ingestion.spec.kinds import KINDS, Kind
 from ingestion.spec.model import Layout, SourceSpec
-from ingestion.table import CellError, Column, ControlTotal, Finding, Grid, Merge
+from ingestion.table import CellError, Column, ControlTotal, Finding, Grid, Merge, Places
 
 RULE: Final = rule("layout")
 
@@ -126,7 +126,7 @@ class _Table:
         rows_at = f"{self._grid.name}!" + numbers.cast(pl.Utf8)
         result = Piece(len(keep), rows_at, columns, self._hidden(keep))
         for one in self._fields:
-            column = self._column(one, keep, numbers)
+            column = self._column(one, keep, rows_at)
             if one.target.wide is not None:
                 at = address(self._grid.name, self._header.top, one.column)
                 result.wide.append(Wide(one.target.wide, column, one.target.caught, at))
@@ -211,7 +211,7 @@ class _Table:
             return self._kind.field(into).type in NUMERIC
         return target.field is not None and self._kind.field(target.field).type in NUMERIC
 
-    def _column(self, one: _Field, keep: list[int], numbers: pl.Series) -> Column:
+    def _column(self, one: _Field, keep: list[int], rows_at: pl.Series) -> Column:
         cells = one.cells
         setting = self._layout.fields.get(one.target.field or "")
         if setting is not None and setting.pattern is not None:
@@ -221,7 +221,7 @@ class _Table:
             cells = to_cells(one.values, self._formats[one.column])
         if len(keep) < len(one.values):
             cells = cells.take(pl.Series(keep, dtype=pl.UInt32))
-        at = f"{self._grid.name}!{letters(one.column)}" + numbers.cast(pl.Utf8)
+        at: pl.Series | Places = Places(rows_at, letters(one.column))
         if one.filled_from:
             # the text stands in the first cell of the merged range: that one opens
             moved = {
@@ -229,7 +229,8 @@ class _Table:
                 for i, row in enumerate(keep)
                 if row in one.filled_from
             }
-            at = pl.Series([moved.get(i, a) for i, a in enumerate(at)], dtype=pl.Utf8)
+            written = Places(rows_at, letters(one.column)).texts()
+            at = pl.Series([moved.get(i, a) for i, a in enumerate(written)], dtype=pl.Utf8)
         return Column(
             cells.text, at, cells.kind, cells.formats, self._header.titles.get(one.column)
         )
@@ -246,7 +247,7 @@ class _Table:
                 one = to_cells([value], {0: shown} if shown else None)
                 columns[name] = Column(
                     one.text.new_from_index(0, height),
-                    pl.Series([at], dtype=pl.Utf8).new_from_index(0, height),
+                    Places(one.text.new_from_index(0, height), f"={at}"),
                     None if one.kind is None else one.kind.new_from_index(0, height),
                     None if one.formats is None else one.formats.new_from_index(0, height),
                 )

@@ -74,6 +74,7 @@ class LoadRow:
     period_min: dt.date | None = None
     period_max: dt.date | None = None
     run_id: str | None = None
+    places: dict[str, list[int | str | None]] | None = None
 
 
 # ------------------------------------------------------------------------------- snapshots, fetches
@@ -354,10 +355,10 @@ def record_load(connection: psycopg.Connection, load_id: int, load: LoadRow) -> 
             load_id, source, snapshot_id, kind, spec_sha256, rules_version, status, reject_code,
             reject_detail, content_sha256, rows_read, rows_accepted, rows_quarantined,
             rows_unchanged, rows_non_data, non_data, cells_quarantined, control_totals,
-            period_min, period_max, received_at, run_id
+            period_min, period_max, received_at, run_id, places
         ) overriding system value values (
             %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s::jsonb,
-            %s, %s, %s, %s
+            %s, %s, %s, %s, %s::jsonb
         )
         """,
         [
@@ -383,6 +384,7 @@ def record_load(connection: psycopg.Connection, load_id: int, load: LoadRow) -> 
             load.period_max,
             load.receipt.received_at,
             load.run_id,
+            None if load.places is None else json.dumps(load.places, ensure_ascii=False),
         ],
     )
 

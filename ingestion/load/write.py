@@ -183,6 +183,7 @@ class _Tally:
     is_whole_only: bool = False
     # keys in force that a whole delivery has left out
     missing: list[str] = field(default_factory=list)
+    places: dict[str, list[int | str | None]] | None = None
 
     def add(self, records: Records, frame: pl.DataFrame, rows: pl.Series) -> None:
         """Take in what a batch says; NotInBatches when it can't be judged without the others."""
@@ -191,6 +192,11 @@ class _Tally:
         self.is_whole_only |= any(finding.scope == "file" for finding in records.findings)
         if self.batches > 1 and self.is_whole_only:
             raise NotInBatches
+        if records.places is not None:
+            # a load has one word on where its cells stand
+            if self.places not in (None, records.places):
+                raise NotInBatches
+            self.places = records.places
         self.findings += [self._moved(finding) for finding in records.findings]
         self.control_totals += records.control_totals
         self.keys.append(frame["record_key"].hash())
@@ -259,6 +265,7 @@ def _store(
         rows_unchanged=counts.readable - tally.accepted,
         period_min=min(counts.by_period, default=None),
         period_max=max(counts.by_period, default=None),
+        places=tally.places,
     )
     ledger.record_load(connection, load_id, row)
     told = missing.told(connection, terms.kind, receipt, tally.missing, counts.rows_read)

@@ -24,7 +24,6 @@ Run the tests: `pytest tests/unit/ingestion/test_dates.py`
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -514,8 +513,7 @@ def _parse_days(frame: pl.DataFrame, declared: _Declared) -> pl.DataFrame:
     )
     if declared.serials is not None:
         frame = frame.with_columns(_day_of_serial(declared.serials).alias("clean"))
-    matches = [_groups(pl.col("clean"), form, pattern, groups) for form, pattern in _FORMS.items()]
-    frame = frame.with_columns(pl.coalesce(matches).alias("match")).unnest("match")
+    frame = frame.hstack(_matches(frame["clean"], groups))
     frame = frame.with_columns(
         pl.col("y", "m", "d", "hour", "minute", "second").cast(pl.Int32, strict=False),
         # seconds have at most six decimals here
@@ -586,15 +584,30 @@ def _whole_years(frame: pl.DataFrame, declared: _Declared, pivot: int) -> pl.Dat
     )
 
 
-def _groups(text: pl.Expr, form: str, pattern: str, groups: tuple[str, ...]) -> pl.Expr:
-    """A struct of all groups (null where the form has none) and `form`; null without a match."""
-    names = re.compile(pattern).groupindex
-    found = text.str.extract_groups(pattern)
-    fields = [
-        (found.struct.field(g) if g in names else pl.lit(None, pl.Utf8)).alias(g) for g in groups
-    ]
-    struct = pl.struct(*fields, pl.lit(form).alias("form"))
-    return pl.when(found.struct.field("d").is_not_null()).then(struct)
+def _matches(texts: pl.Series, groups: tuple[str, ...]) -> list[pl.Series]:
+    """All groups (null where the form has none) and `form`, of the first form that each text fits.
+
+    A form is asked only for what none before it fits: its pattern takes longer to make than most
+    columns take to read.
+    """
+    names = [*groups, "form"]
+    empty = pl.DataFrame(schema=dict.fromkeys(names, pl.Utf8)).with_columns(
+        pl.Series("at", [], dtype=pl.UInt32)
+    )
+    found = [empty]
+    at = pl.int_range(texts.len(), dtype=pl.UInt32, eager=True).rename("at")
+    for form, pattern in _FORMS.items():
+        rest = texts.gather(at)
+        if rest.null_count() == rest.len():
+            break
+        match = rest.str.extract_groups(pattern).struct.unnest()
+        missing = [pl.lit(None, pl.Utf8).alias(g) for g in groups if g not in match.columns]
+        fits = match["d"].is_not_null()
+        hits = match.with_columns(*missing, pl.lit(form).alias("form"), at).filter(fits)
+        found.append(hits.select(*names, "at"))
+        at = at.filter(~fits)
+    found.append(empty.select(names).clear(at.len()).with_columns(at))
+    return pl.concat(found).sort("at").drop("at").get_columns()
 
 
 def _month_name(name: pl.Expr) -> pl.Expr:

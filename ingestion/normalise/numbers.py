@@ -30,6 +30,7 @@ from ingestion.normalise.text import DIGITS, INVISIBLE, SPACES
 DecimalMark = Literal[".", ",", "/", "٫"]
 
 _PLAIN: Final = r"^-?[0-9]+(\.[0-9]+)?$"
+_LONGEST_PLACE: Final = 2  # a digit and the point before the decimal places
 _ONE_DOT_GROUP: Final = r"^-?[1-9][0-9]{0,2}\.[0-9]{3}$"
 # Private characters stand for what a mark means once the column's grammar is applied.
 _POINT: Final = "\ue000"
@@ -84,15 +85,19 @@ def clean(
     slash_is_point: bool = False,
     allow_percent: bool = False,
     allow_unit: bool = False,
+    is_plain: pl.Series | None = None,
 ) -> Cleaned:
     """Plain decimal text of each cell; null cells stay null without a reason.
+
+    `is_plain` is what `plain_texts` gives for the same texts, where it is known already.
 
     `is_number` (Boolean) marks cells that the file itself stores as numbers: their text is the
     program's, so the declared decimal mark does not touch them.
     Reasons: `ambiguous-number`, `not-a-number`, `number-too-large`, `unexpected-percent-sign`.
     """
     height = texts.len()
-    is_plain = texts.str.contains(_PLAIN)
+    if is_plain is None:
+        is_plain = plain_texts(texts)
     odd = (~is_plain).fill_null(False).arg_true()
     false = pl.repeat(False, height, eager=True)
     stored = false if is_number is None else is_number.fill_null(False)
@@ -124,6 +129,14 @@ def clean(
         mixed=_put(false, odd, frame["mixed"]),
         by_column=swaps_marks and decimal_mark is None,
     )
+
+
+def plain_texts(texts: pl.Series) -> pl.Series:
+    """Boolean: texts that are a number as it is stored, and so no word, blank or error; null stays.
+
+    With a decimal comma declared it may still mean another number.
+    """
+    return texts.str.contains(_PLAIN)
 
 
 def to_decimal(plain: pl.Series, scale: int, shift: int | pl.Series = 0) -> pl.Series:
@@ -321,7 +334,10 @@ def _shifted(plain: pl.Series, shift: int) -> pl.Series:
 def _rounded(plain: pl.Series, scale: int) -> pl.Series:
     """Decimal(38, scale); the text is cut after one digit more, which alone decides half-up."""
     # looking for longer fractions costs a quarter of cutting them, and hardly a file has any
-    if plain.str.contains(rf"\.[0-9]{{{scale + 2}}}").any():
+    longest = plain.str.len_bytes().max()
+    if longest is None or int(longest) <= scale + 1 + _LONGEST_PLACE:  # type: ignore[arg-type]
+        pass
+    elif plain.str.contains(rf"\.[0-9]{{{scale + 2}}}").any():
         plain = plain.str.replace(rf"(\.[0-9]{{{scale + 1}}})[0-9]+$", "$1")
     wide = plain.cast(pl.Decimal(38, scale + 1), strict=False)
     return wide.round(scale, mode="half_away_from_zero").cast(pl.Decimal(38, scale))

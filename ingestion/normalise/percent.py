@@ -24,9 +24,10 @@ Scale = Literal["percent", "fraction"]
 
 @dataclass(frozen=True)
 class PercentScale:
-    """shift: Int32, power of ten a row (0 or 2); reason: Utf8, null where the scale is certain."""
+    """shift: power of ten (0 or 2), one number or one a row (Int32); reason: Utf8, null where the
+    scale is certain."""
 
-    shift: pl.Series
+    shift: int | pl.Series
     reason: pl.Series
 
 
@@ -39,6 +40,9 @@ def settle(
 ) -> PercentScale:
     """Reasons: `ambiguous-percent`, `mixed-percent-scale`, `percent-scale-contradicted`."""
     height = plain.len()
+    if declared == "percent" and number_format is None:
+        # a sign says the same as the declaration
+        return PercentScale(0, no_reason(height))
     formatted = (
         pl.repeat(False, height, eager=True)
         if number_format is None

@@ -134,7 +134,10 @@ def test_a_folder_from_file_to_record(mill: Mill) -> None:
     assert mill.latest() == {"P01": Decimal("45.5"), "P02": None}
     cells = mill.query("select reason_code, raw_text, header, record_no from raw.quarantine")
     assert cells == [("error-value", "#REF!", "واقعی", 2)]
-    lineage = mill.query("select lineage -> 'actual_pct' from raw.progress order by record_no")
+    lineage = mill.query(
+        "select raw.opened(load_id, locator, lineage) -> 'actual_pct' from raw.progress "
+        "order by record_no"
+    )
     assert lineage[0][0][1:] == ["۴۵٫۵", "واقعی"]
 
 

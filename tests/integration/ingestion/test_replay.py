@@ -277,7 +277,8 @@ def test_N13_a_decided_cell_becomes_a_value_whose_lineage_says_so(desk: Desk) ->
     ]
     assert desk.latest() == {"P01": Decimal("45.5"), "P02": Decimal(55)}
     ((lineage,),) = desk.query(
-        "select lineage -> 'actual_pct' from raw.progress order by load_id desc limit 1"
+        "select raw.opened(load_id, locator, lineage) -> 'actual_pct' "
+        "from raw.progress order by load_id desc limit 1"
     )
     assert lineage[1:] == ["#REF!", "واقعی", "decision 1: ۴۵٫۵"]
     assert desk.standing() == []
@@ -416,7 +417,8 @@ def test_S14_a_withdrawn_record_is_a_tombstone(desk: Desk) -> None:
     assert (result.accepted, result.unchanged, result.quarantined) == (1, 1, 1)
     assert desk.latest() == {"P02": Decimal(55), "P03": Decimal(50)}, "a doubt withdraws nothing"
     assert desk.query(
-        "select is_retracted, lineage -> 'retracted' ->> 1 from raw.progress "
+        "select is_retracted, raw.opened(load_id, locator, lineage) -> 'retracted' ->> 1 "
+        "from raw.progress "
         "where project_code = 'P01' order by load_id"
     ) == [(False, "معتبر"), (True, "ابطال")]
     (finding,) = desk.standing()

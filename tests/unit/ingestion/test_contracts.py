@@ -21,13 +21,15 @@ from hypothesis import strategies as st
 
 from ingestion import contracts
 from ingestion.contracts import REASONS, judge, reason
-from ingestion.contracts.fields import dtype_of
+from ingestion.contracts import fields as fields_module
+from ingestion.contracts.fields import ReadContext, dtype_of, read_field
 from ingestion.errors import IngestError
 from ingestion.normalise.codelists import CodeLists, load_code_lists
 from ingestion.normalise.rules import RULES, RULES_VERSION, rule
 from ingestion.spec.kinds import KINDS
 from ingestion.spec.model import FieldMap, SourceSpec
-from ingestion.table import CellType, Column, Finding, NonData, RawTable, Records
+from ingestion.table import CellType, Column, Finding, NonData, Places, RawTable, Records
+from tests.opened import opened
 
 SHIPPED = Path(__file__).parents[3] / "dbt_project" / "seeds" / "reference"
 NOW = dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)  # Saturday noon in Tehran
@@ -141,7 +143,7 @@ def test_every_kind_comes_out_typed_even_from_no_rows(kind: str) -> None:
 
 def test_lineage_opens_every_cell() -> None:
     records = progress(actual_pct=['4"5\\', None], note=["a\nb\x00", "سلام"])
-    first, second = (json.loads(text) for text in records.accepted["lineage"])
+    first, second = opened(records)
     assert first == {
         "period": ["s!A2", WEEK, "title period"],
         "project": ["s!B2", "P01", "title project"],
@@ -157,7 +159,7 @@ def test_constants_of_the_source_file_fill_fields_but_stand_in_no_cell() -> None
     records = run({"period": [WEEK], "actual_pct": ["1"]}, fields=fields, province="IR-02")
     row = records.accepted.row(0, named=True)
     assert (row["project_code"], row["province_code"]) == ("P02", "IR-02")
-    assert set(json.loads(row["lineage"])) == {"period", "actual_pct"}
+    assert set(opened(records)[0]) == {"period", "actual_pct"}
 
 
 def test_a_source_file_with_an_unknown_agency_is_its_own_fault() -> None:
@@ -551,7 +553,7 @@ def test_K8_each_wide_column_has_its_own_scale_and_unit() -> None:
     values = records.accepted["value"].to_list()
     assert values == [Decimal("0.5"), Decimal(50), Decimal("7.25"), Decimal(100)]
     assert records.accepted["unit"].to_list() == ["index", "percent"] * 2
-    assert [json.loads(x)["value"][2] for x in records.accepted["lineage"]] == ["A", "B"] * 2
+    assert [x["value"][2] for x in opened(records)] == ["A", "B"] * 2
 
 
 def test_wide_columns_that_set_the_same_claim_a_row_once() -> None:
@@ -668,3 +670,126 @@ def test_every_code_that_refuses_a_file_is_listed_too() -> None:
 def test_received_at_must_have_a_zone() -> None:
     with pytest.raises(ValueError, match="zone"):
         run({"period": [WEEK], "project": ["P01"]}, now=dt.datetime(2026, 11, 21))  # noqa: DTZ001
+
+
+# ------------------------------------------------------------------------------ quick ways
+
+
+def test_addresses_that_follow_from_the_rows_are_kept_once() -> None:
+    rows = pl.Series(["ب!2", "ب!3"])
+    columns = {
+        "period": Column(pl.Series([WEEK, WEEK]), Places(rows, "=ب!A1"), header=None),
+        "project": Column(pl.Series(["P01", "P02"]), Places(rows, "B"), header="پروژه"),
+        "actual_pct": Column(pl.Series(["12", None]), Places(rows, "AC"), header='a "b"'),
+        "note": Column(pl.Series(['"\\', "\x00\n"]), Places(rows, "D"), header="n"),
+    }
+    fields = {
+        "period": {"headers": ["p"], "calendar": "jalali"},
+        "project": {"headers": ["q"]},
+        "actual_pct": {"headers": ["a"], "percent_scale": "percent", "required": False},
+        "note": {"headers": ["n"]},
+    }
+    source = spec_of("progress", fields)
+    layout = source.layouts[0]
+    records = judge(RawTable(2, columns, rows), layout, source, LISTS, NOW)
+    assert [json.loads(text) for text in records.accepted["lineage"]] == [
+        [WEEK, "P01", "12", '"\\'],
+        [WEEK, "P02", None, "␀\n"],
+    ]
+    assert opened(records)[1] == {
+        "period": ["ب!A1", WEEK, None],
+        "project": ["ب!B3", "P02", "پروژه"],
+        "actual_pct": ["ب!AC3", None, 'a "b"'],
+        "note": ["ب!D3", "␀\n", "n"],
+    }
+    # rows that stand elsewhere than the cells say: each cell keeps its own address
+    other = RawTable(2, columns, pl.Series(["ب!B2", "ب!B3"]))
+    moved = judge(other, layout, source, LISTS, NOW)
+    assert moved.places is None
+    assert opened(moved) == [
+        {name: [columns[name].at[row], *cell[1:]] for name, cell in cells.items()}
+        for row, cells in enumerate(opened(records))
+    ]
+
+
+_CELLS = {
+    "pct": [
+        "45.5",
+        "۴۵٫۵",
+        "45%",
+        " 12 ",
+        "-",
+        "",
+        None,
+        "#REF!",
+        "1,5",
+        "1.234",
+        "x",
+        "101",
+        "0.5",
+    ],
+    "rial": ["1000", "1,234,567", "۱۲ میلیون ریال", "5 تومان", "ND", "1e3", "12.5", None, "-1"],
+    "number": ["1", "2.5", "1.234", "1,5", "3%", "ندارد", "#N/A", "\u200f۵", None],
+    "integer": ["1", "2.0", "2.5", "99999999999", "۳", "-", None],
+    "code": ["IR-01", "تهران", "خراسان", "هیچ", "-", " البرز ", None, "1"],
+    "text": ["a", " b ", "\u200c", "#x", None, "|"],
+    "boolean": ["بله", "no", "?", None, "1"],
+    "date": ["1405/08/23", "2026-11-14", "۱۴۰۵/۱۳/۰۱", "0", "-", None],
+    "period": ["1405-W35", "1405/08/23", "week:1405-W01", "x", None],
+    "json": ["[1]", "{", None, "\\u0000"],
+}
+
+
+@pytest.mark.parametrize("kind", sorted(_CELLS))
+@pytest.mark.parametrize("cell_type", [None, CellType.TEXT, CellType.NUMBER, CellType.ERROR])
+@pytest.mark.parametrize("setting", [{}, {"blank_words": ["1", "x"]}, {"decimal_mark": ","}])
+def test_a_column_read_by_its_distinct_cells_is_the_column_read_cell_by_cell(
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    cell_type: CellType | None,
+    setting: dict[str, Any],
+) -> None:
+    field = next(
+        f
+        for one in KINDS.values()
+        for f in one.fields
+        if f.type == kind and (kind != "code" or f.code_list == "province")
+    )
+    # with a text that tells how others are read, and without
+    for cells in (_CELLS[kind], [c for c in _CELLS[kind] if c != "1,5"]):
+        texts = pl.Series((cells * 31)[: 29 * len(cells)], dtype=pl.Utf8)
+        kinds = None
+        if cell_type is not None:
+            kinds = pl.Series([int(cell_type)], dtype=pl.UInt8).new_from_index(0, texts.len())
+        column = Column(texts, Places(texts, "A"), kinds)
+        days = pl.Series([dt.date(1975 + 15 * (i % 4), 1, 1) for i in range(texts.len())])
+        context = ReadContext(days, LISTS, "week", is_plan=False)
+        asked = FieldMap.model_validate({"headers": ["x"], "unit": "rial", **setting})
+        read = {}
+        for way, least in (("distinct", 0), ("each", 10**9)):
+            monkeypatch.setattr(fields_module, "_MANY_ROWS", least)
+            read[way] = read_field(field, column, asked, context)
+        quick, slow = read["distinct"], read["each"]
+        assert quick.of_distinct is not None
+        assert slow.of_distinct is None
+        assert quick.value.equals(slow.value, null_equal=True)
+        assert quick.reason.equals(slow.reason)
+        assert quick.by_column == slow.by_column
+        assert quick.rule == slow.rule
+        refused = slow.reason.is_not_null().arg_true()
+        for name in ("detail", "period_kind", "mixed"):
+            one, other = getattr(quick, name), getattr(slow, name)
+            if name == "detail":
+                one, other = (None if s is None else s.gather(refused) for s in (one, other))
+            if one is None or other is None:
+                assert not any(
+                    s is not None and (s.cast(pl.Utf8) == "true").any() for s in (one, other)
+                )
+            else:
+                assert one.equals(other)
+        # numbers are asked for words and errors only where they are no plain numbers
+        monkeypatch.setattr(fields_module, "_NUMBERS", frozenset())
+        plain = read_field(field, column, asked, context)
+        monkeypatch.undo()
+        assert plain.value.equals(slow.value)
+        assert plain.reason.equals(slow.reason)

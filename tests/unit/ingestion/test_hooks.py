@@ -23,6 +23,7 @@ from ingestion.normalise.codelists import load_code_lists
 from ingestion.pipeline import examine
 from ingestion.spec.registry import LoadedSpec, load_spec
 from ingestion.table import Records
+from tests.opened import opened
 
 ROOT = Path(__file__).parents[3]
 LISTS = load_code_lists(ROOT / "dbt_project" / "seeds" / "reference")
@@ -90,7 +91,7 @@ def test_a_hook_changes_texts_and_each_figure_still_opens_to_its_cell(tmp_path: 
     assert read(tmp_path, None).rows_refused == 2
     records = read(tmp_path, "code_before_name")
     assert records.accepted["project_code"].to_list() == ["P02", "P01"]
-    first, second = (json.loads(text) for text in records.accepted["lineage"])
+    first, second = opened(records)
     assert first["project"] == [
         "Sheet!B3",
         "P02 - هویت هوشمند",
@@ -138,7 +139,7 @@ def test_rows_that_a_hook_leaves_out_are_counted(
 def test_a_decision_on_a_cell_that_a_hook_changed_keeps_the_files_text(tmp_path: Path) -> None:
     decision = CellDecision(7, "project", "Sheet!B3", "P02", "P03")
     records = read(tmp_path, "code_before_name", [decision])
-    cell = json.loads(records.accepted["lineage"][0])["project"]
+    cell = opened(records)[0]["project"]
     assert cell[1] == "P02 - هویت هوشمند"
     assert cell[3] == "decision 7: P03"
     assert records.accepted["project_code"][0] == "P03"

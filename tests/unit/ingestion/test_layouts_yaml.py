@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import json
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,6 +26,7 @@ from ingestion.pipeline import examine
 from ingestion.spec.model import SourceSpec
 from ingestion.spec.registry import LoadedSpec, load_spec
 from ingestion.table import Grid, Merge, RawTable, Records
+from tests.opened import opened
 
 LISTS = load_code_lists(Path(__file__).parents[3] / "dbt_project" / "seeds" / "reference")
 NOW = dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)
@@ -107,7 +107,7 @@ def cells(records: Records, *columns: str) -> set[tuple[Any, ...]]:
 
 
 def place(records: Records, field: str = "value") -> Iterable[str]:
-    return [json.loads(text)[field][0] for text in records.accepted["lineage"]]
+    return [cells[field][0] for cells in opened(records)]
 
 
 TEHRAN, QOM, FARS, GILAN = "IR-23", "IR-25", "IR-07", "IR-01"

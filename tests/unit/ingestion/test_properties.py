@@ -7,7 +7,6 @@ leads to the very text that was read; a spelling of a value is that value.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from ingestion.normalise.dates import read_dates, read_periods
 from ingestion.normalise.text import ARABIC_DIGITS, PERSIAN_DIGITS
 from ingestion.spec.model import SourceSpec
 from ingestion.table import CellError, Grid, Merge
+from tests.opened import opened
 
 LISTS = load_code_lists(Path(__file__).parents[3] / "dbt_project" / "seeds" / "reference")
 NOW = dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)
@@ -109,8 +109,8 @@ def test_X2_X15_every_row_balances_and_every_address_opens_its_text(
     last = max((n for n, row in enumerate(rows, 1) if any(text_of(v) for v in row)), default=0)
     assert records.rows_read == last, "every row down to the last filled one is accounted for"
     told = {finding.locator for finding in records.findings}
-    for row in records.accepted.iter_rows(named=True):
-        for name, (at, text, title) in json.loads(row["lineage"]).items():
+    for row, cells in zip(records.accepted.iter_rows(named=True), opened(records), strict=True):
+        for name, (at, text, title) in cells.items():
             place = parse(at)
             assert place is not None
             _, r, c = place

@@ -1,0 +1,26 @@
+"""Where cells stand is kept once a load, not in each record.
+
+Revision 0008: executes `sql/0008_*.sql`.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from infra.errors import RefusedError
+from infra.postgres.migrations import apply_sql
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    apply_sql(op.get_bind(), revision)
+
+
+def downgrade() -> None:
+    raise RefusedError(
+        f"revision {revision} can't be taken back",
+        "infra/postgres/migrations",
+        "published releases stay readable: restore a backup, or write a further revision",
+    )

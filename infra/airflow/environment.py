@@ -96,7 +96,7 @@ def environment(settings: Settings, port: int | None = None) -> AirflowEnvironme
         if not password_file.exists():
             _write_private(password_file, json.dumps({ADMIN_USER: secrets.token_urlsafe(12)}))
         config = home / "airflow.cfg"
-        text = _render(settings, home, state, password_file)
+        text = _render(settings, state, password_file)
         if not config.exists() or config.read_text(encoding="utf-8") != text:
             _write_private(config, text)
     except OSError as error:
@@ -258,13 +258,13 @@ def _write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _render(settings: Settings, home: Path, state: Mapping[str, str], passwords: Path) -> str:
+def _render(settings: Settings, state: Mapping[str, str], passwords: Path) -> str:
     base_url = f"http://127.0.0.1:{state['port']}"
     logs = settings.log_dir / "airflow"
     sections: dict[str, dict[str, object]] = {
         "core": {
             "dags_folder": dags_folder(settings),
-            "plugins_folder": home / "plugins",
+            "plugins_folder": Path(__file__).resolve().parent / "plugins",
             **_executor(),
             # slots; on two cores a fifth task at a time only slows the other four
             "parallelism": max(4, 2 * (os.cpu_count() or 1)),

@@ -26,6 +26,7 @@ from infra.errors import RefusedError
 if TYPE_CHECKING:
     from airflow.sdk import CronTriggerTimetable
     from airflow.sdk.definitions.deadline import DeadlineAlert
+    from airflow.timetables.base import Timetable
 
     from ingestion.spec.registry import LoadedSpec
 
@@ -46,10 +47,10 @@ is asked of the database."""
 EARLY_CRON: Final = "*/30 7-21 * * *"
 """By day, out of the way of the night."""
 REMINDERS_CRON: Final = "0 10 * * *"
-"""When people are at their desks."""
+"""When people are at their desks: not on Fridays and holidays."""
 BULLETIN_CRON: Final = "0 6 * * TUE"
 """A week closes on Friday night and is owed within 48 hours: Tuesday's release is the first whole
-one, and the next session of the Cabinet is on Wednesday."""
+one, and the next session of the Cabinet is on Wednesday. A holiday moves it to the day after."""
 UPKEEP_CRON: Final = "0 8 * * FRI"
 """On the quietest morning of the week, when the night is long over."""
 
@@ -122,7 +123,7 @@ def upkeep_dag() -> dict[str, Any]:
         "Upkeep: kept bytes, backup, logs, statistics",
         "Weekly: check the kept bytes, back up and prove it, clean logs, refresh statistics",
         _UPKEEP_DOC,
-        UPKEEP_CRON,
+        _nightly(UPKEEP_CRON),
     )
 
 
@@ -133,7 +134,7 @@ def bulletin_dag() -> dict[str, Any]:
         "Bulletin for the Cabinet",
         "Weekly: the standing release as one Persian page",
         _BULLETIN_DOC,
-        BULLETIN_CRON,
+        _working_days(BULLETIN_CRON),
     )
 
 
@@ -144,7 +145,7 @@ def reminders_dag() -> dict[str, Any]:
         "Reminders of late reports and ageing quarantine",
         "Daily: remind owners of what they owe; nothing waits",
         _REMINDERS_DOC,
-        REMINDERS_CRON,
+        _working_days(REMINDERS_CRON),
     )
 
 
@@ -155,7 +156,7 @@ def early_dag() -> dict[str, Any]:
         "Early start of the warehouse",
         "By day: start the warehouse once enough of the closed week has arrived",
         _EARLY_DOC,
-        EARLY_CRON,
+        _nightly(EARLY_CRON),
     )
 
 
@@ -270,14 +271,16 @@ def _release_deadline() -> DeadlineAlert:
     )
 
 
-def _house_dag(name: str, title: str, about: str, doc: str, cron: str) -> dict[str, Any]:
+def _house_dag(
+    name: str, title: str, about: str, doc: str, schedule: Timetable | CronTriggerTimetable
+) -> dict[str, Any]:
     """Return the arguments of a DAG of the house's own beside the warehouse."""
     return {
         "dag_id": name,
         "dag_display_name": title,
         "description": about,
         "doc_md": doc,
-        "schedule": _nightly(cron),
+        "schedule": schedule,
         "catchup": False,
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=8),
@@ -293,6 +296,12 @@ def _nightly(cron: str) -> CronTriggerTimetable:
     # Not False: Airflow then still makes up for a moment that has just passed (a tenth of a day),
     # and a house started at two in the morning would run half a night without the other half.
     return CronTriggerTimetable(cron, timezone=TIMEZONE, run_immediately=timedelta(0))
+
+
+def _working_days(cron: str) -> Timetable:
+    from infra.airflow.timetables import WorkingDays
+
+    return WorkingDays(cron, timezone=TIMEZONE, run_immediately=timedelta(0))
 
 
 def _task_arguments(owner: str, retries: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 In: which benchmark, how many rows. Out: ratios measured in one run; exit code 1 when a limit is
 missed. It works in a throw-away Postgres under PAYESH_HOME/bench.
-Run it: `payesh bench ingest`, `payesh bench release`
+Run it: `payesh bench ingest`, `payesh bench release`, `payesh bench nights`
 """
 
 from __future__ import annotations
@@ -77,6 +77,41 @@ def release(
     found = measure(settings, plan, say, cell_reader(settings, max_files=1000))
     emit(ctx, _text(found), {"measures": [{**asdict(m), "is_met": m.is_met} for m in found]})
     if any(m.is_met is False for m in found):
+        ctx.exit(EXIT_FINDINGS)
+
+
+@group.command("nights")
+@click.option("--nights", default=30, show_default=True, help="3 to 30 simulated nights.")
+@click.option("--seed", default=1405, show_default=True, help="Another seed, other faults.")
+@click.option("--executor", type=click.Choice(["local", "celery"]), default="local")
+@click.option("--minutes", type=float, help="Stop after so long; called again it goes on.")
+@json_option
+@click.pass_context
+def nights(
+    ctx: click.Context, nights: int, seed: int, executor: str, minutes: float | None
+) -> None:
+    """Nights in a row on the real scheduler: dead APIs, killed tasks, a database restarted."""
+    from infra.bench.nights import Plan, play
+
+    stderr = console(stderr=True)
+
+    def say(line: str) -> None:
+        stderr.print(f"  {line}", style="dim", highlight=False)
+
+    plan = Plan(nights=nights, seed=seed, executor=executor)
+    found = play(Settings.from_env(), plan, say, minutes)
+    released = sum(night.release_no is not None for night in found.nights)
+    lines = [
+        f"{len(found.nights)} of {nights} nights played, {released} released",
+        *(
+            [f"{found.records} records, {found.cells} cells compared, notices {found.notices}"]
+            if found.is_complete
+            else ["not over yet: run it again to go on"]
+        ),
+        *(f"! {fault}" for fault in found.faults),
+    ]
+    emit(ctx, "\n".join(lines), asdict(found) | {"faults": found.faults})
+    if found.faults:
         ctx.exit(EXIT_FINDINGS)
 
 

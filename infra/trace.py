@@ -130,16 +130,20 @@ def trace(
     key: Mapping[str, str],
     release: int | None = None,
     reader: CellReader | None = None,
+    request: int | None = None,
 ) -> Trace:
     """Open the figure `column` of the row of `mart` that `key` names, as of `release`.
 
-    Weeks may be given by any day's date or as the label `1405-W35`. Raises RefusedError, listing
-    the choices, on an unknown mart, column, key or release, or when no row has that key.
+    Weeks may be given as a date or as the label `1405-W35`. A restricted mart is opened against
+    the number of a `request` (see `ask`), each time noted. Raises RefusedError, listing the
+    choices, on an unknown mart, column, key or release, or when no row has that key.
     """
+    if request is not None:
+        _open_request(settings, mart, request)
     with _connect(settings) as connection:
         connection.execute("set transaction isolation level repeatable read, read only")
         found = _release(connection, release)
-        target = _mart(connection, mart)
+        target = _mart(connection, mart, request)
         _require_column(target, column)
         row, values = _row(connection, target, key, found["release_no"])
         rows = connection.execute(
@@ -164,17 +168,67 @@ def trace(
     )
 
 
-def choices(settings: Settings) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+def ask(settings: Settings, mart: str, reason: str, release: int | None = None) -> int | None:
+    """Note that restricted `mart` is to be read and why; return the number of the request.
+
+    None for a mart that is not restricted. Raises RefusedError on a reason of less than ten
+    letters or a release that there is not.
+    """
+    with connect(settings, "admin", application_name="payesh trace") as connection:
+        row = connection.execute(
+            "select is_restricted from ops.mart where mart = %s", [mart]
+        ).fetchone()
+        if row is None or not row[0]:
+            return None
+        try:
+            given = connection.execute(
+                "select restricted.ask(%s, %s, %s)", [mart, reason, release]
+            ).fetchone()
+        except psycopg.Error as error:
+            raise RefusedError(
+                error.diag.message_primary or "the request was refused",
+                f"restricted mart {mart}",
+                error.diag.message_hint or "see `payesh release list`",
+            ) from error
+    if given is None:
+        raise LookupError("a function gives a value")
+    return int(given[0])
+
+
+def _open_request(settings: Settings, mart: str, request: int) -> None:
+    """Note that a request is used; it must be of this mart and this login, and young."""
+    with connect(settings, "admin", application_name="payesh trace") as connection:
+        row = connection.execute(
+            "select r.mart from restricted.request as r where r.request_no = %s", [request]
+        ).fetchone()
+        if row is None or row[0] != mart:
+            raise RefusedError(
+                f"request {request} is not for {mart}", "restricted.request", "ask for this mart"
+            )
+        try:
+            connection.execute("select count(*) from restricted.open(%s)", [request])
+        except psycopg.Error as error:
+            raise RefusedError(
+                error.diag.message_primary or "the request was refused",
+                f"restricted mart {mart}",
+                error.diag.message_hint or "ask again",
+            ) from error
+
+
+def choices(
+    settings: Settings, with_restricted: bool = False
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Return the published marts with their key and their other columns, for help texts."""
     with _connect(settings) as connection:
         names = [
             row["mart"]
             for row in connection.execute(
-                "select mart from ops.mart where to_regclass(format('history.%I', mart))"
-                " is not null and not is_restricted order by mart"
+                "select mart from ops.mart where to_regclass(format('history.%%I', mart))"
+                " is not null and (%s or not is_restricted) order by mart",
+                [with_restricted],
             )
         ]
-        marts = [_mart(connection, name) for name in names]
+        marts = [_mart(connection, name, request=0) for name in names]
     return {
         one.name: (one.grain, tuple(name for name in one.columns if name not in one.grain))
         for one in marts
@@ -206,7 +260,9 @@ def _release(connection: psycopg.Connection[dict[str, Any]], release: int | None
     return row
 
 
-def _mart(connection: psycopg.Connection[dict[str, Any]], mart: str) -> _Mart:
+def _mart(
+    connection: psycopg.Connection[dict[str, Any]], mart: str, request: int | None = None
+) -> _Mart:
     row = connection.execute(
         "select grain, description, columns, is_restricted from ops.mart"
         " where mart = %s and to_regclass(format('history.%%I', mart)) is not null",
@@ -221,11 +277,12 @@ def _mart(connection: psycopg.Connection[dict[str, Any]], mart: str) -> _Mart:
             )
         ]
         raise _unknown("mart", mart, known)
-    if row["is_restricted"]:
+    if row["is_restricted"] and request is None:
         raise RefusedError(
             f"mart {mart} is restricted",
             "payesh trace",
-            "log in as one who may ask (`payesh access grant NAME --restricted`), then"
+            "say why it is looked at: --reason 'what for'; the request is kept. Analysts log in as"
+            " one who may ask (`payesh access grant NAME --restricted`), then"
             f" select restricted.ask('{mart}', 'why'), and restricted.open of its number",
         )
     types = {

@@ -26,9 +26,10 @@ from infra import embedded
 from infra.bench.ingest import Measure
 from infra.errors import PayeshError
 from infra.postgres import connect, migrate
+from infra.recompute import Recomputed, Recomputer
 from infra.release import current_release, publish, revert, verify
 from infra.settings import Settings
-from infra.trace import CellReader, Trace, choices, trace
+from infra.trace import CellReader, Trace, ask, choices, trace
 
 WEEK: Final = date(2026, 11, 14)
 MARTS: Final = 6
@@ -62,13 +63,20 @@ class Seen:
 
 @dataclass
 class Opened:
-    """What became of the traced cells; `faults` says which did not open or did not hold."""
+    """What became of the traced cells; `faults` says which did not open or did not hold.
+
+    Computed again from their cells, `equal` give what was published; `differing` and `unknown`
+    (not recomputable) say which do not, and why.
+    """
 
     cells: int = 0
     marts: set[str] = field(default_factory=set)
     records: int = 0
     held: int = 0
+    equal: int = 0
     faults: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def measure(home: Settings, plan: Plan, say: Say, reader: CellReader | None) -> list[Measure]:
@@ -109,8 +117,7 @@ def measure(home: Settings, plan: Plan, say: Say, reader: CellReader | None) -> 
                     f"{plan.history_rows:,} rows of history, {changed:,} changed",
                 )
             )  # fmt: skip
-    found.append(_traced(home, plan, say, reader))
-    return found
+    return found + _traced(home, plan, say, reader)
 
 
 # ------------------------------------------------------------------------------ a small warehouse
@@ -309,17 +316,23 @@ def publish_on_history(settings: Settings, rows: int, per_week: int = 14_000) ->
 
 
 def open_random_cells(
-    settings: Settings, cells: int, reader: CellReader | None, seed: int = 1405
+    settings: Settings,
+    cells: int,
+    reader: CellReader | None,
+    seed: int = 1405,
+    max_files: int = 1000,
 ) -> Opened:
     """Trace `cells` random figures of all published marts, spread evenly over the marts.
 
     A figure must have an origin unless it says that there is nothing (null, none, zero); every
-    record behind it a file, and every cell that is read again its raw text. A figure that is one
-    record's value is compared with it.
+    record behind it a file, and every cell that is read again its raw text. Each figure is computed
+    again from the kept bytes of its cells. Restricted marts are asked for in the open.
     """
     chance = Random(seed)  # noqa: S311 - a sample, no secret
     found = Opened()
-    marts = {name: parts for name, parts in choices(settings).items() if not name.startswith("dim")}
+    every = choices(settings, with_restricted=True)
+    marts = {name: parts for name, parts in every.items() if not name.startswith("dim")}
+    computing = Recomputer(settings, max_files)
     with connect(settings, "transform") as connection:
         keys = {
             name: connection.execute(
@@ -338,14 +351,26 @@ def open_random_cells(
         grain, columns = marts[name]
         key = dict(zip(grain, map(str, chance.choice(keys[name])), strict=True))
         column = chance.choice(columns)
-        opened = trace(settings, name, column, key, None, reader)
+        request = ask(settings, name, "proof that figures open: payesh bench release")
+        opened = trace(settings, name, column, key, None, reader, request)
         found.cells += 1
         found.marts.add(name)
         _judge(opened, found)
+        _compare(opened, computing.again(opened), found)
     return found
 
 
 # ----------------------------------------------------------------------------------------- pieces
+
+
+def _compare(opened: Trace, again: Recomputed, found: Opened) -> None:
+    text = f"{opened.mart}.{opened.column} {opened.key}: {again.note}"
+    if again.is_equal:
+        found.equal += 1
+    elif again.state == "differs":
+        found.differing.append(text)
+    else:
+        found.unknown.append(text)
 
 
 def _judge(opened: Trace, found: Opened) -> None:
@@ -381,23 +406,32 @@ def _is_same(recorded: str | None, shown: Any) -> bool:
         return False
 
 
-def _traced(home: Settings, plan: Plan, say: Say, reader: CellReader | None) -> Measure:
-    name = "figures that do not open to their cells"
-    if embedded.status(home).state != "running" and home.is_embedded:
-        return Measure(name, None, 0, True, "figures", "nothing is published here: payesh nightly")
-    if current_release(home) is None:
-        return Measure(name, None, 0, True, "figures", "nothing is published here: payesh nightly")
-    say(f"{plan.cells} random figures opened to their cells")
+def _traced(home: Settings, plan: Plan, say: Say, reader: CellReader | None) -> list[Measure]:
+    names = (
+        "figures that do not open to their cells",
+        "figures that their cells give otherwise",
+        "figures that can't be computed again",
+    )
+    is_there = embedded.status(home).state == "running" or not home.is_embedded
+    if not is_there or current_release(home) is None:
+        none = "nothing is published here: payesh nightly"
+        return [Measure(name, None, 0, True, "figures", none) for name in names]
+    say(f"{plan.cells} random figures opened to their cells and computed again")
     started = time.perf_counter()
     opened = open_random_cells(home, plan.cells, reader)
     seconds = time.perf_counter() - started
-    note = (
+    notes = (
         f"{opened.cells} figures of {len(opened.marts)} marts, {opened.records:,} records,"
-        f" {opened.held:,} cells read again, {seconds:.0f} s"
+        f" {opened.held:,} cells read again, {seconds:.0f} s",
+        f"{opened.equal} of {opened.cells} equal to the last digit",
+        "each has its formula beside dbt",
     )
-    return Measure(
-        name, len(opened.faults), 0, True, "figures", "; ".join(opened.faults[:3]) or note
-    )
+    return [
+        Measure(name, len(faults), 0, True, "figures", "; ".join(faults[:3]) or note)
+        for name, faults, note in zip(
+            names, (opened.faults, opened.differing, opened.unknown), notes, strict=True
+        )
+    ]
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Open a figure to the file, sheet, cell and raw text behind it.
 
 In: mart, column, key of the row. Out: the published value, how it is computed, and every record
-behind it; each cell is read again from the kept bytes and held against what was read then.
+behind it; each cell is read again from the kept bytes and held against what was read then, and the
+figure is computed again from these cells.
 Run it: `payesh trace project_progress_weekly actual_pct project_code=P01 week_start=2026-11-14`
 """
 
@@ -20,6 +21,7 @@ from infra.settings import Settings
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from infra.recompute import Recomputed
     from infra.trace import Input, Trace
 
 _SHOWN = 60
@@ -31,6 +33,7 @@ _SHOWN = 60
 @click.argument("key", nargs=-1)
 @click.option("--release", type=int, help="Release to look at; the newest when not given.")
 @click.option("--all", "show_all", is_flag=True, help=f"Show more than {_SHOWN} records.")
+@click.option("--reason", help="What a restricted mart is looked at for; it is kept.")
 @json_option
 @click.pass_context
 def command(
@@ -40,25 +43,42 @@ def command(
     key: tuple[str, ...],
     release: int | None,
     show_all: bool,
+    reason: str | None,
 ) -> int | None:
-    """Open the figure COLUMN of the row of MART that KEY=VALUE... names.
+    """Open the figure COLUMN of the row of MART that KEY=VALUE... names, and compute it again.
 
-    Exit code 3 when the kept bytes of a cell no longer give the text that was read.
+    Exit code 3 when the kept bytes of a cell no longer give the text that was read, or the cells
+    no longer give the figure.
     """
     from infra.cli._cells import cell_reader
-    from infra.trace import parse_key, trace
+    from infra.recompute import Recomputer
+    from infra.trace import ask, parse_key, trace
 
     settings = Settings.from_env()
-    found = trace(settings, mart, column, parse_key(key), release, cell_reader(settings))
-    emit(ctx, _human(found, None if show_all else _SHOWN), _data(found))
-    return None if found.is_intact else EXIT_FAILED
+    request = None if reason is None else ask(settings, mart, reason, release)
+    found = trace(settings, mart, column, parse_key(key), release, cell_reader(settings), request)
+    again = Recomputer(settings).again(found)
+    emit(ctx, _human(found, again, None if show_all else _SHOWN), _data(found, again))
+    return None if found.is_intact and again.state != "differs" else EXIT_FAILED
 
 
-def _data(found: Trace) -> dict[str, Any]:
-    return {**asdict(found), "is_intact": found.is_intact}
+def _data(found: Trace, again: Recomputed) -> dict[str, Any]:
+    return {**asdict(found), "is_intact": found.is_intact, "recomputed": asdict(again)}
 
 
-def _human(found: Trace, limit: int | None) -> RenderableType:
+def _verdict(again: Recomputed) -> tuple[str, str]:
+    """Say in a line what became of computing the figure again."""
+    if again.state == "equal":
+        words = f"equal, from {again.records} records"
+        if again.reread:
+            words += f", {again.reread} of them read again from the kept bytes"
+        return words if again.records else "equal", "green"
+    if again.state == "differs":
+        return f"DIFFERS: {_shown(again.value)}", "red"
+    return "not recomputable", "yellow"
+
+
+def _human(found: Trace, again: Recomputed, limit: int | None) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -78,6 +98,11 @@ def _human(found: Trace, limit: int | None) -> RenderableType:
     )
     head.append("formula  ", style="dim")
     head.append(found.formula or "as reported")
+    words, style = _verdict(again)
+    head.append("\nrecomputed: ", style="dim")
+    head.append(words, style=style)
+    if again.note:
+        head.append(f"\n  {again.note}", style="dim" if again.is_equal else style)
 
     records = [one for one in found.inputs if not one.is_reference]
     references = [one for one in found.inputs if one.is_reference]

@@ -41,6 +41,15 @@ firsts as not materialized (
     order by v.source, v.period_kind, v.period_start, v.received_at, v.load_id, v.record_no
 ),
 
+-- what a finding has to be newer than to stand
+newest as not materialized (
+    select distinct on (v.source, v.period_kind, v.period_start) v.*
+    from versions as v
+    order by
+        v.source asc, v.period_kind asc, v.period_start asc,
+        v.received_at desc, v.load_id desc, v.record_no desc
+),
+
 progress as not materialized (
     {{ records_as_of('progress', ['project_code', 'province_code']) }}
 ),
@@ -159,8 +168,8 @@ select
     q.source,
     q.period_kind,
     q.period_start,
-    'quarantined_' || q.scope || 's' as mart_column,
-    q.reason_code as role,
+    c.mart_column,
+    q.scope || ': ' || q.reason_code as role,
     'reference:quarantine' as kind,
     q.load_id,
     null::integer as record_no,
@@ -168,7 +177,26 @@ select
     null::numeric as weight
 from {{ ref('stg_quarantine') }} as q
 inner join sources as s on q.source = s.source
+cross join (values ('quarantined_rows'), ('quarantined_cells')) as c (mart_column)
 where q.scope in ('row', 'cell') and q.load_id in ({{ loads_known() }})
+
+union all
+
+select
+    s.agency_code,
+    n.source,
+    n.period_kind,
+    n.period_start,
+    c.mart_column,
+    'latest receipt' as role,
+    n.kind,
+    n.load_id,
+    n.record_no,
+    'period_start' as field,
+    null::numeric as weight
+from newest as n
+inner join sources as s on n.source = s.source
+cross join (values ('quarantined_rows'), ('quarantined_cells')) as c (mart_column)
 
 union all
 

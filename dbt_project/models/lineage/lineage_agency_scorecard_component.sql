@@ -66,3 +66,15 @@ union all
 ], "k.index_name || ' ' || k.component", ref('agency') ~ ' as a
     cross join ' ~ ref('dim_week') ~ ' as w
     cross join weights as k') }}
+
+union all
+
+-- a contribution is a share of the weights of all components that have a value
+{{ reference_line('a.agency_code, w.week_start, k.index_name, k.component', [
+    ('contribution', 'beside it', 'figure:agency_scorecard_component')
+], "'value agency_code=' || a.agency_code || ' week_start=' || w.week_start
+        || ' index_name=' || k.index_name || ' component=' || o.component",
+ref('agency') ~ ' as a
+    cross join ' ~ ref('dim_week') ~ ' as w
+    cross join weights as k
+    inner join weights as o on k.index_name = o.index_name and k.component <> o.component') }}

@@ -18,3 +18,23 @@ union all
     ('is_rank_eligible', 'standing', 'reference:agency')
 ], 'a.agency_code', ref('agency') ~ ' as a
     cross join ' ~ ref('dim_week') ~ ' as w') }}
+
+union all
+
+{{ reference_line('a.agency_code, w.week_start', [
+    ('trend', 'four weeks before', 'figure:agency_scorecard_weekly')
+], "'performance_index agency_code=' || a.agency_code || ' week_start=' || w.week_start - 28",
+ref('agency') ~ ' as a
+    cross join ' ~ ref('dim_week') ~ ' as w') }}
+
+union all
+
+-- a place among those that lead a project
+{{ reference_line('a.agency_code, w.week_start', [
+    ('rank', 'peer', 'figure:agency_scorecard_weekly')
+], "'performance_index agency_code=' || b.agency_code || ' week_start=' || w.week_start",
+'(select distinct d.agency_code from ' ~ ref('project_agency') ~ ' as d where d.is_lead) as a
+    cross join ' ~ ref('dim_week') ~ ' as w
+    cross join (
+        select distinct e.agency_code from ' ~ ref('project_agency') ~ ' as e where e.is_lead
+    ) as b') }}

@@ -36,7 +36,7 @@ union all
         on starts_with(
             r.obligation_code, g.committee_code || '-' || to_char(g.held_on, 'YYYY-MM-DD') || '-'
         )") }}
-where r.status = 'done'
+where r.status is not null
 
 union all
 

@@ -1,5 +1,4 @@
--- every national report is part of the record; which of them governs is told by the projects' own
--- lineage
+-- Every national report is part of the record, also one that tells no figure where it governs.
 {{ record_line('h.horizon_weeks', 'progress', [
     ('forecasts', 'reported week', 'actual_pct'),
     ('resolved', 'reported week', 'actual_pct'),
@@ -13,7 +12,17 @@
     ('is_shown', 'plan', 'planned_pct')
 ], ref('stg_progress_as_of') ~ ' as r
     cross join (values (4), (8), (12)) as h (horizon_weeks)') }}
-where
-    r.province_code = ''
-    and r.activity = ''
-    and case c.field when 'actual_pct' then r.actual_pct else r.planned_pct end is not null
+where r.province_code = '' and r.activity = ''
+
+union all
+
+-- the plan of weeks on which nobody tells one
+{{ record_line('h.horizon_weeks', 'target', [
+    ('resolved', 'baseline', 'target'),
+    ('coverage_80', 'baseline', 'target'),
+    ('brier', 'baseline', 'target'),
+    ('brier_base_rate', 'baseline', 'target'),
+    ('is_shown', 'baseline', 'target')
+], ref('stg_target_as_of') ~ ' as r
+    cross join (values (4), (8), (12)) as h (horizon_weeks)') }}
+where r.project_code <> '' and r.province_code = '' and r.target is not null

@@ -74,10 +74,24 @@ union all
     inner join " ~ ref('lineage_project_progress_weekly') ~ " as l
         on b.project_code = l.project_code and f.week_start = l.week_start
     cross join (
-        values ('realisation_share'), ('realisation_coverage'), ('gap')
+        values ('realisation_share'), ('realisation_coverage'), ('gap'), ('null_reason')
     ) as c (mart_column)", role="'realised'", weight='p.weight'
 ) }}
 where f.level = 'agency' and l.mart_column = 'actual_pct'
+
+union all
+
+-- the week of each led project at which it is looked, told or not
+{{ reference_line('f.level, f.code, f.period_kind, f.period_start', [
+    ('realisation_share', 'led project', 'reference:project'),
+    ('realisation_coverage', 'led project', 'reference:project'),
+    ('gap', 'led project', 'reference:project'),
+    ('null_reason', 'led project', 'reference:project')
+], "b.project_code || ' ' || f.week_start", "weeks as f
+    inner join " ~ ref('project_agency') ~ " as b on f.code = b.agency_code and b.is_lead
+    inner join " ~ ref('project_progress_weekly') ~ " as p
+        on b.project_code = p.project_code and f.week_start = p.week_start") }}
+where f.level = 'agency'
 
 union all
 
@@ -87,7 +101,7 @@ union all
     inner join " ~ ref('lineage_project_province_weekly') ~ " as l
         on f.code = l.province_code and f.week_start = l.week_start
     cross join (
-        values ('realisation_share'), ('realisation_coverage'), ('gap')
+        values ('realisation_share'), ('realisation_coverage'), ('gap'), ('null_reason')
     ) as c (mart_column)", role="'realised'"
 ) }}
 where f.level = 'province' and l.mart_column = 'actual_pct'

@@ -16,7 +16,7 @@
     cross join (
         values
         ('obligations'), ('done_on_time'), ('done_late'), ('breached'), ('score'), ('verdict'),
-        ('evidence')
+        ('evidence'), ('agency_code'), ('reply_due_on'), ('state')
     ) as c (mart_column)"
 ) }}
 where l.mart_column = 'state'
@@ -30,10 +30,16 @@ union all
     cross join (
         values
         ('obligations'), ('done_on_time'), ('done_late'), ('breached'), ('score'), ('verdict'),
-        ('evidence')
+        ('evidence'), ('agency_code'), ('reply_due_on'), ('state')
     ) as c (mart_column)"
 ) }}
-where l.mart_column = 'state' and l.kind = 'meeting'
+where
+    l.mart_column = 'state'
+    and (
+        l.kind = 'meeting'
+        -- what became of a decision: its code is committee, day and number
+        or (l.kind = 'obligation_event' and l.obligation_code ~ '-\d{4}-\d{2}-\d{2}-\d+$')
+    )
 
 union all
 

@@ -2,6 +2,7 @@
 {%- set project_parts = [
     ('portfolio_actual_pct', 'actual_pct'),
     ('portfolio_planned_pct', 'planned_pct'),
+    ('portfolio_planned_pct', 'actual_pct'),
     ('portfolio_spi', 'spi'),
     ('projects_behind_plan', 'status_band'),
     ('projects_stagnant', 'is_stagnant')
@@ -101,7 +102,7 @@ select
     case c.mart_column
         when 'week_label' then 'first day of ' || w.jalali_year
         when 'change_on_last_week'
-            then 'metric_code=' || m.metric_code || ' week_start=' || w.week_start - 7
+            then 'value metric_code=' || m.metric_code || ' week_start=' || w.week_start - 7
         when 'coverage_expected' then 'all of them'
         else m.metric_code
     end as field,
@@ -112,6 +113,6 @@ cross join {{ lineage_columns([
     ('target', 'target', 'reference:metric'),
     ('unit', 'definition', 'reference:metric'),
     ('coverage_expected', 'whole', ''),
-    ('change_on_last_week', 'last week', 'reference:macro_overview_weekly'),
+    ('change_on_last_week', 'last week', 'figure:macro_overview_weekly'),
     ('week_label', 'calendar', 'reference:official_leap_year')
 ]) }}

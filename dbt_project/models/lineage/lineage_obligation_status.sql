@@ -39,7 +39,8 @@ decisions as not materialized (
     ('age_days', 'anchor', 'anchor_on'),
     ('due_revised_on', 'extension', 'extended_to'),
     ('days_overdue', 'extension', 'extended_to'),
-    ('state', 'extension', 'extended_to')
+    ('state', 'extension', 'extended_to'),
+    ('state', 'anchor', 'anchor_on')
 ], 'events as r') }}
 where
     case c.field
@@ -95,7 +96,10 @@ union all
         from events as e
     ) as l on d.named_code = l.obligation_code
     cross join (
-        values ('state'), ('waiting_on'), ('anchor_on'), ('due_original_on')
+        values
+        ('state'), ('waiting_on'), ('anchor_on'), ('due_calendar_on'), ('due_days30_on'),
+        ('due_original_on'), ('due_revised_on'), ('days_overdue'), ('days_overdue_original'),
+        ('age_days')
     ) as c (mart_column)",
     role="'named obligation'"
 ) }}

@@ -59,6 +59,8 @@ series as not materialized (
         r.record_no,
         r.actual_pct,
         r.has_output,
+        r.planned_pct,
+        r.period_start as told_on,
         r.back_no,
         r.output_no,
         r.other_figures,
@@ -154,7 +156,8 @@ plans as not materialized (
     ) as c
 ),
 
--- the two points around the week's Friday, weighted by nearness; one beyond the plan's ends
+-- the two points around the week's Friday, weighted by nearness; one beyond the plan's ends, where
+-- the first says that nothing was planned before it
 planned as not materialized (
     select
         l.project_code,
@@ -170,6 +173,7 @@ planned as not materialized (
             t.record_no,
             case
                 when t.next_on is null and t.point_on <= l.week_start + 6 then 1
+                when t.last_on is null and t.point_on > l.week_start + 6 then 0
                 when t.point_on <= l.week_start + 6
                     then {{ ratio('t.next_on - (l.week_start + 6)', 't.next_on - t.point_on') }}
                 else {{ ratio('l.week_start + 6 - t.last_on', 't.point_on - t.last_on') }}
@@ -187,7 +191,10 @@ planned as not materialized (
                 t.point_on <= l.week_start + 6
                 and (t.next_on is null or t.next_on > l.week_start + 6)
             )
-            or (t.point_on > l.week_start + 6 and t.last_on <= l.week_start + 6)
+            or (
+                t.point_on > l.week_start + 6
+                and (t.last_on is null or t.last_on <= l.week_start + 6)
+            )
     ) as around
 )
 
@@ -318,6 +325,42 @@ where
 
 union all
 
+-- the baseline behind a reported week whose report tells no plan
+select
+    s.project_code,
+    s.week_start,
+    c.mart_column,
+    c.role,
+    'target' as kind,
+    l.load_id,
+    l.record_no,
+    c.field,
+    l.weight
+from series as s
+cross join lateral (
+    select p.*
+    from planned as p
+    where
+        p.project_code = s.project_code and p.week_start = s.told_on and p.plan = 'current'
+    -- by week: reports without a plan are few, and all weeks of all plans are many
+    offset 0
+) as l
+cross join {{ lineage_columns([
+    ('plan_trend_pct_per_week', 'plan', 'target'),
+    ('trend_state', 'plan', 'target'),
+    ('is_stagnant', 'plan', 'target')
+]) }}
+where
+    s.planned_pct is null
+    and s.actual_pct is not null
+    and s.newest_week = s.week_start
+    and case
+        when c.mart_column = 'is_stagnant' then s.other_figures = 0
+        else s.back_no <= 6
+    end
+
+union all
+
 select
     n.project_code,
     n.period_start as week_start,
@@ -366,13 +409,16 @@ select
     c.field as kind,
     null::bigint as load_id,
     null::integer as record_no,
-    case c.mart_column
-        when 'week_label' then 'first day of ' || g.jalali_year
+    case c.field
+        when 'reference:official_leap_year' then 'first day of ' || g.jalali_year
+        when 'reference:source' then 'sources of kind progress'
         else 'variance limits of the bands'
     end as field,
     null::numeric as weight
 from grid as g
 cross join {{ lineage_columns([
     ('week_label', 'calendar', 'reference:official_leap_year'),
+    ('reporters_expected', 'duty', 'reference:source'),
+    ('coverage', 'duty', 'reference:source'),
     ('status_band', 'rule', 'reference:status_band')
 ]) }}

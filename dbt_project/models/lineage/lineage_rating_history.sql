@@ -1,7 +1,9 @@
 {{ record_line('r.project_code, r.agency_code, r.author, r.rated_on', 'rating', [
     ('scale', 'value', 'scale'),
     ('value', 'value', 'value'),
-    ('reason_given', 'value', 'reason')
+    ('reason_given', 'value', 'reason'),
+    ('scale_min', 'value', 'scale'),
+    ('scale_max', 'value', 'scale')
 ], ref('stg_rating_as_of') ~ ' as r') }}
 
 union all

@@ -1,0 +1,128 @@
+"""All that a trace names of a figure, followed to the records: the inputs of recomputing it.
+
+In: a connection that sees the asked release, a mart, a key, a column. Out: `Given`: references of
+records, receipts, refused cells. Where a figure stands on other figures of the marts (lineage of
+the kind `figure:<mart>`), theirs are followed too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+
+from infra.recompute.records import Ref
+from infra.sandbox.truth.model import SourceInfo
+from ingestion.spec.kinds import KINDS
+
+FIGURE: Final = "figure:"
+_FIRST_RECEIPT: Final = "first receipt"
+_LATEST_RECEIPT: Final = "latest receipt"
+_QUARANTINE: Final = "reference:quarantine"
+
+Figure = tuple[str, str, tuple[tuple[str, str], ...]]
+"""Mart, column, key."""
+
+
+@dataclass
+class Given:
+    """What stands behind one figure.
+
+    `records` stand for themselves; of `first_receipts` and `latest_receipts` only period and time
+    of receipt count. `refused`: (load, scope, reason, locator). `references`: what is named of
+    reference data, by kind. `figures`: those that were followed.
+    """
+
+    records: set[Ref] = field(default_factory=set)
+    first_receipts: set[Ref] = field(default_factory=set)
+    latest_receipts: set[Ref] = field(default_factory=set)
+    refused: set[tuple[int, str, str, str]] = field(default_factory=set)
+    references: dict[str, set[str]] = field(default_factory=dict)
+    figures: set[Figure] = field(default_factory=set)
+
+    @property
+    def refs(self) -> set[Ref]:
+        return self.records | self.first_receipts | self.latest_receipts
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.refs and not self.refused
+
+
+def figure_of(mart: str, column: str, key: Mapping[str, Any]) -> Figure:
+    """Return a figure's name; the key in any order, values as text."""
+    return mart, column, tuple(sorted((name, str(value)) for name, value in key.items()))
+
+
+def parse_figure(kind: str, text: str) -> Figure:
+    """Read what lineage says of another figure: kind `figure:<mart>`, `column key=value ...`."""
+    column, *pairs = shlex.split(text)
+    return figure_of(kind.removeprefix(FIGURE), column, dict(pair.split("=", 1) for pair in pairs))
+
+
+def collect(connection: psycopg.Connection[Any], figure: Figure) -> Given:
+    """Follow the lineage of `figure` to the records."""
+    given = Given()
+    waiting = [figure]
+    while waiting:
+        mart, column, key = current = waiting.pop()
+        if current in given.figures:
+            continue
+        given.figures.add(current)
+        lines = connection.execute(
+            "select kind, load_id, record_no, role, field"
+            " from ops.lineage_lines(%s, %s::jsonb, %s)",
+            [mart, json.dumps(dict(key)), column],
+        ).fetchall()
+        for line in lines:
+            kind, load_id, record_no, role, name = (
+                tuple(line.values()) if isinstance(line, dict) else line
+            )
+            if kind.startswith(FIGURE):
+                waiting.append(parse_figure(kind, name))
+            elif kind == _QUARANTINE:
+                scope, _, reason = role.partition(": ")
+                given.refused.add((load_id, scope, reason, name))
+            elif kind not in KINDS:
+                given.references.setdefault(kind, set()).add(name)
+            elif role == _FIRST_RECEIPT:
+                given.first_receipts.add((kind, load_id, record_no))
+            elif role == _LATEST_RECEIPT:
+                given.latest_receipts.add((kind, load_id, record_no))
+            else:
+                given.records.add((kind, load_id, record_no))
+    return given
+
+
+def register(
+    connection: psycopg.Connection[Any], published_at: dt.datetime
+) -> dict[str, SourceInfo]:
+    """Return the sources as the register knew them when a release was published."""
+    rows = connection.execute(
+        """
+        select distinct on (s.source)
+            s.source, s.agency_code, s.kind, s.is_simulated, s.cadence, s.owed_from,
+            least(s.owed_to, r.retired_on) as owed_to, s.due_hours, s.grace_hours
+        from raw.source as s
+        left join raw.retired_source as r on s.source = r.source
+        order by
+            s.source, (s.valid_from <= %(at)s) desc,
+            abs(extract(epoch from s.valid_from - %(at)s)), s.spec_sha256
+        """,
+        {"at": published_at},
+    ).fetchall()
+    found: dict[str, SourceInfo] = {}
+    for row in rows:
+        source, agency, kind, is_simulated, cadence, owed_from, owed_to, due, grace = (
+            tuple(row.values()) if isinstance(row, dict) else row
+        )
+        found[source] = SourceInfo(
+            source, agency, kind, is_simulated, cadence, owed_from, owed_to,
+            None if due is None else float(due), float(grace),
+        )  # fmt: skip
+    return found

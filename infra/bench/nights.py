@@ -76,6 +76,10 @@ class Plan:
             raise RefusedError(
                 f"{self.nights} nights can't be played", "--nights", f"3 to {LONGEST} of them"
             )
+        if self.agencies < 2:
+            raise RefusedError(
+                "one agency is too few: while one fails another must load", "--agencies", "2"
+            )
 
 
 @dataclass
@@ -347,9 +351,10 @@ class _House:
                     yield None
                     return
             lock_source(connection, source)
+            ours = connection.info.backend_pid
             while True:
                 with connect(self.settings, "admin") as admin:
-                    port = _waiting_port(admin)
+                    port = _waiting_port(admin, ours)
                 process = None if port is None else _owner_of(port)
                 if process is not None:
                     yield process
@@ -617,11 +622,12 @@ def _fetches(connection: psycopg.Connection, source: str) -> int:
     return 0 if found is None else int(found[0])
 
 
-def _waiting_port(connection: psycopg.Connection) -> int | None:
-    """Return the client's port of the session that waits for an advisory lock."""
+def _waiting_port(connection: psycopg.Connection, ours: int) -> int | None:
+    """Return the client's port of a session that waits for what our session holds."""
     row = connection.execute(
-        "select a.client_port from pg_locks as l inner join pg_stat_activity as a using (pid)"
-        " where l.locktype = 'advisory' and not l.granted and a.client_port > 0 limit 1"
+        "select client_port from pg_stat_activity"
+        " where %s = any(pg_blocking_pids(pid)) and client_port > 0 limit 1",
+        [ours],
     ).fetchone()
     return None if row is None else int(row[0])
 

@@ -84,11 +84,19 @@ def release(
 @click.option("--nights", default=30, show_default=True, help="3 to 30 simulated nights.")
 @click.option("--seed", default=1405, show_default=True, help="Another seed, other faults.")
 @click.option("--executor", type=click.Choice(["local", "celery"]), default="local")
+@click.option("--agencies", default=3, show_default=True, help="Agencies with an API, 2 or more.")
+@click.option("--provinces", default=2, show_default=True, help="Provinces with workbooks.")
 @click.option("--minutes", type=float, help="Stop after so long; called again it goes on.")
 @json_option
 @click.pass_context
 def nights(
-    ctx: click.Context, nights: int, seed: int, executor: str, minutes: float | None
+    ctx: click.Context,
+    nights: int,
+    seed: int,
+    executor: str,
+    agencies: int,
+    provinces: int,
+    minutes: float | None,
 ) -> None:
     """Nights in a row on the real scheduler: dead APIs, killed tasks, a database restarted."""
     from infra.bench.nights import Plan, play
@@ -98,7 +106,7 @@ def nights(
     def say(line: str) -> None:
         stderr.print(f"  {line}", style="dim", highlight=False)
 
-    plan = Plan(nights=nights, seed=seed, executor=executor)
+    plan = Plan(nights, seed, executor, agencies, provinces)
     found = play(Settings.from_env(), plan, say, minutes)
     released = sum(night.release_no is not None for night in found.nights)
     lines = [

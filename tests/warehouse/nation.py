@@ -79,6 +79,9 @@ class Nation:
             self._indicator,
             self._metric,
             self._digital_target,
+            self._duty_exception,
+            self._lunar_month,
+            self._exit,
         ]
         self.random.shuffle(self.changes)
 
@@ -478,3 +481,34 @@ class Nation:
             rows[0]["national_target"] = "0.12"
 
         return self._edit("digital_economy_indicator", change, "another target")
+
+    def _duty_exception(self) -> str:
+        weeks = [(LAST - dt.timedelta(weeks=back)).isoformat() for back in (1, 2, 4)]
+
+        def change(rows: Seed) -> None:
+            plain = dict.fromkeys(rows[0], "") | {"reason": "test", "is_simulated": "true"}
+            opened = {"exception_kind": "due_extended", "extra_hours": "240"}
+            rows += [
+                plain | opened | {"week_start": weeks[0], "source": "sim_a01__progress"},
+                plain | {"exception_kind": "not_owed"} | {"week_start": weeks[1]},
+                plain | opened | {"week_start": weeks[2], "agency_code": "sim_a02"},
+                plain
+                | {"exception_kind": "not_owed"}
+                | {"week_start": weeks[2], "province_code": "IR-00"},
+            ]
+
+        return self._edit("reporting_exception", change, "a week without duty, others opened again")
+
+    def _lunar_month(self) -> str:
+        def change(rows: Seed) -> None:
+            rows.append(
+                rows[0] | {"hijri_year": "1448", "hijri_month": "6", "starts_on": "2026-11-12"}
+            )
+
+        return self._edit("lunar_month", change, "the moon was seen a day later")
+
+    def _exit(self) -> str:
+        def change(rows: Seed) -> None:
+            rows[2] |= {"left_on": "2026-10-01", "exit_reason": "cancelled"}
+
+        return self._edit("portfolio_member", change, "a project left")

@@ -380,7 +380,9 @@ computed as (
         case
             when t.trend_pct_per_week is null then 'insufficient'
             when t.trend_pct_per_week < 0 then 'unfavourable'
-            when t.trend_pct_per_week < t.plan_trend_pct_per_week / 2 then 'unfavourable'
+            -- thirds have no last digit: exactly half of the plan's pace must not fall below it
+            when round(t.trend_pct_per_week, 12) < round(t.plan_trend_pct_per_week / 2, 12)
+                then 'unfavourable'
             else 'favourable'
         end as trend_state,
         s.weeks_stagnant,

@@ -1,8 +1,8 @@
 """A large JSON answer in batches of records, so that memory does not grow with the file.
 
 In: the parts of a snapshot as blocks of bytes. Out: `JsonRows` of some ten thousand records each,
-with the pointers that `read_json` gives. Pages are read one by one, JSON lines piece by piece; one
-large document (a single array) comes as one batch.
+with the pointers that `read_json` gives. Pages are read one by one, JSON lines and the list of one
+large document piece by piece.
 
 What can't be read in batches for certain is not tried: `NotInBatches` says to read the whole. So
 the batches below each other are always what `read_json` makes of the whole.
@@ -11,13 +11,15 @@ the batches below each other are always what `read_json` makes of the whole.
 from __future__ import annotations
 
 import codecs
+import itertools
 from collections.abc import Iterable, Iterator
 
 import polars as pl
 
 from ingestion.readers.detect import detect
-from ingestion.readers.encoding import decode
-from ingestion.readers.json_rows import is_json_lines, joined, part_frame, plain_lines
+from ingestion.readers.encoding import damage, decode
+from ingestion.readers.json_array import NotCut, pieces_of_array
+from ingestion.readers.json_rows import POINTER, is_json_lines, joined, part_frame, plain_lines
 from ingestion.readers.limits import Limits
 from ingestion.table import JsonRows
 
@@ -85,19 +87,17 @@ def _frames(
 def _of_large_part(
     index: int, name: str, blocks: Iterable[bytes], records_at: str, limits: Limits
 ) -> Iterator[pl.DataFrame]:
-    pieces = _pieces(blocks)
-    head = next(pieces, b"")
+    blocks = iter(blocks)
+    head = next(blocks, b"")
     if detect(head, name, limits) != "json":
         raise NotInBatches
-    if records_at or not head.endswith(b"\n"):
-        yield part_frame(index, name, decode(head + b"".join(pieces), name)[0], records_at)
+    begin = _beginning(head)
+    blocks = itertools.chain([head], blocks)
+    if records_at or not begin.endswith("\n") or not is_json_lines(begin):
+        yield from _of_document(index, name, blocks, records_at)
         return
-    text, encoding = decode(head, name)
-    if encoding not in ("utf-8", "utf-8-sig"):
-        raise NotInBatches
-    if not is_json_lines(text):
-        yield part_frame(index, name, decode(head + b"".join(pieces), name)[0], records_at)
-        return
+    pieces = _pieces(blocks)
+    head = next(pieces, b"")
     line = 0
     piece = head.removeprefix(codecs.BOM_UTF8)
     while piece:
@@ -112,6 +112,33 @@ def _of_large_part(
             yield frame
         line += piece.count(b"\n")
         piece = next(pieces, b"")
+
+
+def _beginning(head: bytes) -> str:
+    """The whole lines, else the letters, with which a part in UTF-8 begins."""
+    lines = head[: head.rfind(b"\n", 0, _PIECE) + 1] or head[:_PIECE]
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(lines).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        raise NotInBatches from None
+    if damage(text) is not None:
+        raise NotInBatches  # read as a whole, it is refused with the reason
+    return text
+
+
+def _of_document(
+    index: int, name: str, blocks: Iterator[bytes], records_at: str
+) -> Iterator[pl.DataFrame]:
+    """The list of records of one document, piece by piece."""
+    try:
+        for first, piece in pieces_of_array(blocks, records_at, _PIECE):
+            frame = part_frame(index, name, piece.decode("utf-8"), "")
+            positions = pl.int_range(first, first + frame.height, eager=True).cast(pl.Utf8)
+            yield frame.with_columns(
+                pl.concat_str(pl.lit(records_at + "/"), positions).alias(POINTER)
+            )
+    except (NotCut, UnicodeDecodeError):
+        raise NotInBatches from None
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from ingestion.errors import HouseError, IngestError, ReadError
 from ingestion.readers import Limits, json_rows, read, read_parts, workbook
 from ingestion.readers.encoding import decode
+from ingestion.readers.json_array import NotCut, pieces_of_array
 from ingestion.readers.json_rows import PART, POINTER, read_json
 from ingestion.readers.text_table import sniff_separator
 from ingestion.table import CellError, Grid, JsonRows, Merge
@@ -765,3 +767,64 @@ def test_P7_a_missing_name_and_a_spelled_null_are_both_nothing() -> None:
     envelope = '{"meta":{"n":1,"next":null},"d":[{"a":1},{"b":null}],"more":[{"a":1}]}'
     frame = read_json([("f", envelope.encode())], "/d").frame
     assert frame.select("a", "b").rows() == [("1", None), (None, None)]
+
+
+# ------------------------------------------------------------------------------ large documents
+
+_UGLY = st.text(st.sampled_from('ab"\\{}[], :ی\u200c\n'), max_size=6)
+_LEAF = st.one_of(st.none(), st.integers(), st.booleans(), _UGLY)
+_RECORD = st.fixed_dictionaries(
+    {"a": _LEAF, "ب": _UGLY, "list": st.lists(st.fixed_dictionaries({"x": _LEAF}), max_size=3)}
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    records=st.lists(_RECORD, min_size=1, max_size=25),
+    shape=st.sampled_from(["", "/data", "/a/b"]),
+    indent=st.sampled_from([None, 1]),
+    size=st.integers(40, 400),
+    block=st.integers(7, 500),
+)
+def test_a_list_in_pieces_is_the_whole_list(
+    records: list[dict[str, object]], shape: str, indent: int | None, size: int, block: int
+) -> None:
+    document: object = records
+    if shape == "/data":
+        document = {"pages": [1, [2]], "said": "[", "data": records, "more": [{"x": 1}, {"x": 2}]}
+    elif shape == "/a/b":
+        document = {"a": {"x": [], "b": records}, "n": len(records)}
+    data = json.dumps(document, ensure_ascii=False, indent=indent).encode()
+    # the beginning, up to the list, comes in one block
+    blocks = [data[:120], *(data[i : i + block] for i in range(120, len(data), block))]
+    found: list[object] = []
+    for first, piece in pieces_of_array(iter(blocks), shape, size):
+        assert first == len(found)
+        found += json.loads(piece)
+    assert found == records
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"data": {"a": 1}}',
+        '{"other": [{"a": 1}]}',
+        '{"data": [{"a": 1}',
+        '{"data": [{"a": 1}]',
+        "[[",
+    ],
+)
+def test_a_list_that_cannot_be_cut_for_certain_is_read_whole(text: str) -> None:
+    with pytest.raises(NotCut):
+        list(pieces_of_array(iter([text.encode()]), "/data", 10))
+
+
+def test_S11_one_large_list_takes_little_memory_at_a_time() -> None:
+    record = b'{"project": "P01", "list": [{"a": 1}, {"a": 2}], "note": "}, {"}'
+    count = 15_000
+    blocks = (record + (b", " if n < count else b"]") for n in range(1, count + 1))
+    sizes = [
+        len(piece) for _, piece in pieces_of_array(itertools.chain([b"["], blocks), "", 100_000)
+    ]
+    assert max(sizes) < 250_000
+    assert sum(sizes) > count * len(record)

@@ -8,7 +8,8 @@ is written to the log and never fails the task that it speaks of.
 
 Environment: `PAYESH_SMTP_URL` (smtp://user:password@host:587?starttls=1&from=payesh@host, or
 smtps://), `PAYESH_WEBHOOK_URL`, `PAYESH_OPERATOR_EMAIL`, `PAYESH_NOTICE_LANGUAGE` (fa, en, both),
-`PAYESH_NOTICE_REPEAT_HOURS` (12), `PAYESH_NOTICE_HOURLY` (30). Without addresses notices go to
+`PAYESH_NOTICE_REPEAT_HOURS` (168: a fault that lasts for nights is told once, and again after a
+week), `PAYESH_NOTICE_HOURLY` (30). Without addresses notices go to
 `<PAYESH_HOME>/logs/notices.log` only. What was sent is remembered in `<PAYESH_HOME>/notices.json`,
 so the promise holds for all processes of one machine.
 Try it: `python -m infra.airflow.notifier you@example.org`
@@ -26,7 +27,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import lru_cache
@@ -89,7 +90,7 @@ class Channels:
     webhook_url: str | None = None
     operator: str | None = None
     languages: tuple[Language, ...] = ("fa", "en")
-    repeat_seconds: float = 12 * _HOUR
+    repeat_seconds: float = 168 * _HOUR
     hourly: int = 30
 
     @classmethod
@@ -140,7 +141,7 @@ class Channels:
             webhook_url=webhook,
             operator=value("PAYESH_OPERATOR_EMAIL"),
             languages=languages[language],
-            repeat_seconds=number("PAYESH_NOTICE_REPEAT_HOURS", 12) * _HOUR,
+            repeat_seconds=number("PAYESH_NOTICE_REPEAT_HOURS", 168) * _HOUR,
             hourly=int(number("PAYESH_NOTICE_HOURLY", 30)),
         )
 
@@ -243,7 +244,9 @@ def notify_deadline(task: str, until: str, context: Mapping[str, Any]) -> None:
         run=run_id,
         link=_link(dag_id, run_id, "release"),
     )
-    outcome = send(notice, settings.home, channels)
+    # a second night without a release is told, too
+    nightly = replace(channels, repeat_seconds=min(channels.repeat_seconds, 12 * _HOUR))
+    outcome = send(notice, settings.home, nightly)
     _log.info("notice %s: %s", notice.key, outcome)
 
 

@@ -22,8 +22,10 @@ from infra.airflow.notifier import (
     Notice,
     is_open,
     notice_from,
+    notify_deadline,
     notify_failure,
     notify_recovery,
+    notify_released,
     render,
     send,
 )
@@ -253,6 +255,56 @@ def test_airflow_callbacks_tell_owner_fault_and_recovery(
     assert (first["owner"], first["email"]) == ("Desk X", "desk@example.org")
     assert first["code"] == "dead"
     assert first["link"] == "http://127.0.0.1:8080/dags/ingest__x/runs/r%201/tasks/fetch"
+
+
+def test_a_fault_that_lasts_for_nights_is_told_once_and_again_after_a_week(tmp_path: Path) -> None:
+    to = Channels.from_env({})
+    day = 24 * 60
+    held = [send(notice(minutes=night * day), tmp_path, to).held_back for night in range(9)]
+    assert held == ["", *["repeated"] * 6, "", "repeated"]
+
+
+def _late(deadline: str) -> dict[str, Any]:
+    """The short context that Airflow gives to a deadline's callback."""
+    return {
+        "dag_run": {"dag_id": "warehouse", "dag_run_id": "r 1", "state": "running"},
+        "deadline": {"id": "1", "deadline_time": deadline},
+    }
+
+
+def test_a_late_release_is_told_each_night_and_gets_one_all_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, webhook: Any
+) -> None:
+    monkeypatch.setenv("PAYESH_HOME", str(tmp_path))
+    monkeypatch.setenv("PAYESH_OPERATOR_EMAIL", "operator@house.example")
+    monkeypatch.setenv("PAYESH_WEBHOOK_URL", f"http://127.0.0.1:{webhook.server_address[1]}/")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8080")
+    ti = SimpleNamespace(dag_id="warehouse", task_id="release", run_id="r 1")
+    notify_released({"task_instance": ti})
+    for _ in range(2):
+        notify_deadline("the release", "05:00", _late("2026-11-21T01:30:00+00:00"))
+    for _ in range(2):
+        notify_released({"task_instance": ti})
+    told = [(post["kind"], post["code"], post["email"]) for post in webhook.posts]
+    assert told == [
+        ("reminder", "release-late", "operator@house.example"),
+        ("settled", "release-late", "operator@house.example"),
+    ]
+    assert "دیر" in webhook.posts[1]["text"]
+
+
+def test_a_deadline_that_a_simulated_clock_has_not_reached_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, webhook: Any
+) -> None:
+    monkeypatch.setenv("PAYESH_HOME", str(tmp_path))
+    monkeypatch.setenv("PAYESH_WEBHOOK_URL", f"http://127.0.0.1:{webhook.server_address[1]}/")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8080")
+    monkeypatch.setenv("PAYESH_NOW", "2026-11-21T04:00:00+03:30")
+    notify_deadline("the release", "05:00", _late("2026-11-21T01:30:00+00:00"))
+    assert webhook.posts == []
+    monkeypatch.setenv("PAYESH_NOW", "2026-11-21T05:00:00+03:30")
+    notify_deadline("the release", "05:00", _late("2026-11-21T01:30:00+00:00"))
+    assert len(webhook.posts) == 1
 
 
 def test_a_load_that_failed_because_fetch_did_is_not_told_again(

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
+from airflow.timetables.trigger import CronTriggerTimetable
 from pendulum import DateTime, datetime
 
-from infra.airflow.policy import BULLETIN_CRON, REMINDERS_CRON, TIMEZONE
+from infra.airflow.policy import BULLETIN_CRON, REMINDERS_CRON, TIMEZONE, WAREHOUSE_CRON
 from infra.airflow.timetables import WorkingDays, holidays
 from infra.settings import TEHRAN
 
@@ -64,3 +65,25 @@ def test_a_moment_beyond_the_end_is_none() -> None:
     timetable = WorkingDays(REMINDERS_CRON, timezone=TIMEZONE)
     last = DataInterval.exact(datetime(2026, 3, 19, 10, tz=TIMEZONE))
     assert timetable.next_dagrun_info(last_automated_data_interval=last, restriction=until) is None
+
+
+def test_S4_days_of_downtime_are_made_up_by_one_run_of_the_last_night() -> None:
+    # Airflow's own rule under catchup=False, for the timetable and restriction that DAGs carry
+    timetable = CronTriggerTimetable(
+        WAREHOUSE_CRON, timezone=TIMEZONE, run_immediately=timedelta(0)
+    )
+    now = DateTime.now(TIMEZONE)
+    nights = [
+        now.subtract(days=days).set(hour=3, minute=30, second=0, microsecond=0) for days in (0, 1)
+    ]
+    last = max(night for night in nights if night <= now)
+    before = DataInterval.exact(last.subtract(days=5))
+    asleep = TimeRestriction(earliest=None, latest=None, catchup=False)
+    first = timetable.next_dagrun_info(last_automated_data_interval=before, restriction=asleep)
+    assert first is not None
+    assert first.run_after == last
+    following = timetable.next_dagrun_info(
+        last_automated_data_interval=first.data_interval, restriction=asleep
+    )
+    assert following is not None
+    assert following.run_after == last.add(days=1)

@@ -57,7 +57,11 @@ class Mapped:
     sheet_name: bool = False
     value: str | None = None
     pattern: str | None = None
-    fill_down: bool = False
+    # the cell that must say `label` for `cell` to be the right one
+    label_cell: str | None = None
+    label: str | None = None
+    # what the file has of it
+    texts: pl.Series | None = None
 
 
 @dataclass
@@ -269,7 +273,7 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
                     "which it was reported? In doubt give the period by a cell or 'value'",
                 )
             )
-        mapped = Mapped(name, settled, [drawn.title], drawn.where)
+        mapped = Mapped(name, settled, [drawn.title], drawn.where, texts=drawn.column.text)
         _ask_fill_down(mapped, one.field, drawn, table)
         if one.field.type == "rial" and "unit" not in settled.options:
             hint = magnitude_in(drawn.title)

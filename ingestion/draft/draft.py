@@ -21,8 +21,9 @@ import polars as pl
 from pydantic import ValidationError
 
 from ingestion.draft.assign import Assigned, Mapped, assign
+from ingestion.draft.forms import assigned, form_of
 from ingestion.draft.settle import Question, Settled
-from ingestion.draft.synonyms import Synonyms, load_synonyms
+from ingestion.draft.synonyms import WORDED, Synonyms, load_synonyms
 from ingestion.draft.tables import Table, table_of
 from ingestion.errors import IngestError, ReadError
 from ingestion.normalise import dates
@@ -65,6 +66,8 @@ _OWN: Final = 2
 _FIRST: Final = 8
 # headings that name a group are at least so many, behind at most so many words of their own
 _FEW: Final = 2
+# rows that have the key of another one are a mistake up to this share, beyond it a dimension
+_TWINS: Final = 0.05
 # settings of figures that wide columns may have, too
 _OF_COLUMNS: Final = ("unit", "percent_scale", "decimal_mark")
 _LEADING: Final = 2
@@ -153,17 +156,25 @@ def draft(
         )
 
     table = table_of(table_parts, names)
-    if table is None:
+    form = None
+    if isinstance(table_parts, list):
+        form = form_of(table_parts, [kind] if kind else list(KINDS), synonyms)
+    called = 0 if table is None else sum(names(d.title) >= WORDED for d in table.columns)
+    if form is not None and len(form.places) > called:
+        filled, table = assigned(form, quiet)
+        scored = [filled]
+    elif table is None:
         raise ReadError(
             "header-not-found",
             "No sheet has a row of titles with rows of data below it.",
             "If it is a form, list its cells under 'cells' (see `payesh source new`).",
             origin.name,
         )
-    scored = sorted(
-        (assign(table, k, synonyms, quiet) for k in ([kind] if kind else _likely(table, synonyms))),
-        key=lambda one: -one.score,
-    )
+    else:
+        tried = [kind] if kind else _likely(table, synonyms)
+        scored = sorted(
+            (assign(table, k, synonyms, quiet) for k in tried), key=lambda one: -one.score
+        )
     best = scored[0]
     content: dict[str, Any] = {}
     result = Draft("", best.kind.name, content)
@@ -173,8 +184,8 @@ def draft(
     title = _title(table)
     content["title"] = title or origin.name
     result.notes["title"] = "0.80: the first text above the table" if title else "the file's name"
-    _kind(result, scored, kind is not None)
-    _agency(result, agency, table, lists)
+    _kind(result, scored, kind is not None, form.rivals if form and len(scored) == 1 else ())
+    _agency(result, agency, best, table, quiet)
     result.questions.append(
         Question("owner", "whom does the operator turn to? 'owner: {name: …, email: …}'")
     )
@@ -189,6 +200,7 @@ def draft(
     result.questions += best.questions
     _ask_missing(result, best)
     _ask_around(result, table, lists)
+    _ask_keys(result, best, table)
     result.unmapped = [f"{d.where} '{d.title}'" for d in best.unmapped]
     result.free = [d.title for d in best.unmapped]
     if not table.is_json and table.sheets:
@@ -252,11 +264,20 @@ def _title(table: Table) -> str | None:
     return texts[0][:120] if texts else None
 
 
-def _kind(result: Draft, scored: list[Assigned], is_given: bool) -> None:
+def _kind(
+    result: Draft, scored: list[Assigned], is_given: bool, rivals: Sequence[str] = ()
+) -> None:
     best = scored[0]
     result.content["kind"] = best.kind.name
     if is_given:
         result.notes["kind"] = "as you said"
+        return
+    if len(scored) == 1:
+        result.notes["kind"] = f"0.85: {len(best.fields)} of its fields have labels in the form"
+        if rivals:
+            del result.content["kind"]
+            said = f"is this {best.kind.name} or {' or '.join(rivals)}?"
+            result.questions.append(Question("kind", said))
         return
     second = scored[1]
     confidence = best.score / (best.score + max(second.score, 0.0)) if best.score > 0 else 0.0
@@ -280,14 +301,30 @@ def _kind(result: Draft, scored: list[Assigned], is_given: bool) -> None:
         )
 
 
-def _agency(result: Draft, agency: str | None, table: Table, lists: CodeLists) -> None:
-    texts = [agency] if agency else [text for _, text in table.above]
-    series = pl.Series(texts, dtype=pl.Utf8)
-    day = pl.Series([None] * len(texts), dtype=pl.Date)
-    found = lists.get("agency").match(series, day).value.drop_nulls().unique().to_list()
-    if len(found) == 1:
-        result.content["agency"] = found[0]
-        result.notes["agency"] = "as you said" if agency else "0.85: named above the table"
+def _agency(
+    result: Draft, agency: str | None, best: Assigned, table: Table, lists: CodeLists
+) -> None:
+    """The agency that was said, that stands above the table, or that all rows name."""
+
+    def codes(texts: pl.Series) -> list[str]:
+        day = pl.Series([None], dtype=pl.Date).new_from_index(0, texts.len())
+        found = lists.get("agency").match(texts, day).value
+        return [str(code) for code in found.drop_nulls().unique().to_list()]
+
+    if agency is not None:
+        said = codes(pl.Series([agency]))
+        why = "as you said"
+    else:
+        said = codes(pl.Series([text for _, text in table.above], dtype=pl.Utf8))
+        why = "0.85: named above the table"
+        mapped = best.fields.get("agency")
+        if not said and mapped is not None and mapped.texts is not None:
+            own = codes(mapped.texts)
+            # rows of one agency are mostly its own; rows of many tell nothing of who sends them
+            said, why = (own, "0.85: all rows name it") if len(own) == 1 else ([], "")
+    if len(said) == 1:
+        result.content["agency"] = said[0]
+        result.notes["agency"] = why
         return
     result.questions.append(
         Question("agency", "which agency delivers this? Its code, as in the list 'agency'")
@@ -442,7 +479,8 @@ def _layout(result: Draft, best: Assigned, table: Table) -> dict[str, Any]:
     at = "layouts.0"
     layout: dict[str, Any] = {}
     if not table.is_json:
-        if table.sheets and len(table.sheets) == 1 and table.others:
+        # a form has no header by which its sheets would be known
+        if table.others and (len(table.sheets) == 1 or not table.columns):
             layout["sheets"] = list(table.sheets)
         if table.depth > 1:
             layout["header_depth"] = table.depth
@@ -517,6 +555,8 @@ def _entry(mapped: Mapped) -> dict[str, Any]:
         entry["headers"] = mapped.headers
     if mapped.cell:
         entry["cell"] = mapped.cell
+    if mapped.label_cell:
+        entry |= {"label_cell": mapped.label_cell, "label": mapped.label}
     if mapped.sheet_name:
         entry["sheet_name"] = True
     if mapped.value is not None:
@@ -602,6 +642,32 @@ def _ask_around(result: Draft, table: Table, lists: CodeLists) -> None:
                 tuple(odd),
             )
         )
+
+
+def _ask_keys(result: Draft, best: Assigned, table: Table) -> None:
+    """Rows that the mapped columns can't tell apart: their records would contradict each other."""
+    keys = {f.name for f in best.kind.key_fields} | {"period"}
+    titles = {t for name, m in best.fields.items() if name in keys for t in m.headers}
+    mapped = [drawn for drawn in table.columns if drawn.title in titles]
+    others = [d for d in best.unmapped if not d.has_figures]
+    if table.height < _FEW or table.lone or best.groups or not others:
+        return
+    whole = pl.DataFrame(
+        [drawn.column.text.alias(str(n)) for n, drawn in enumerate([*mapped, *others])]
+    )
+    told = whole.select(whole.columns[: len(mapped)])
+    apart = told.n_unique() if mapped else 1
+    if apart >= table.height * (1 - _TWINS) or whole.n_unique() <= apart:
+        return
+    shown = ", ".join(f"'{drawn.title}'" for drawn in others[:_SHOWN])
+    result.questions.append(
+        Question(
+            "fields",
+            f"the mapped columns tell only {apart} of {table.height} rows apart; {shown} may tell "
+            "the others: which field are they, or which rows are to be kept? Records with one key "
+            "are quarantined",
+        )
+    )
 
 
 # ------------------------------------------------------------------------------ JSON answers

@@ -181,6 +181,8 @@ def _header_score(
     named = sum(score for score in map(names, distinct.values()) if score >= WORDED - 0.05)
     typed = _columns_of_figures(grid, top + depth, titles)
     years = sum(any(map(_is_year, title.split(JOINT))) for title in distinct.values())
+    # one figure that looks like a year may be a figure
+    years = years if years > 1 else 0
     below = sum(
         sum(c < len(row) and not is_blank(row[c]) for c in titles) >= min(2, len(titles))
         for row in grid.rows[top + depth :]

@@ -760,3 +760,68 @@ def test_T10_western_text_is_read_and_asked() -> None:
     found = drafted(data.encode("cp1252"), "x.csv", kind="indicator_value")
     assert found.content["text"] == {"encoding": "cp1252"}
     assert asked(found) == {"text.encoding"}
+
+
+FORM: list[list[Any]] = [
+    ["فرم گزارش پیشرفت پروژه"],
+    [],
+    ["نام پروژه:", "هویت هوشمند", None, "دستگاه مجری:", "sim_a01"],
+    ["هفته گزارش:", None, "1405-W35"],
+    ["درصد پیشرفت برنامه‌ای:", 50],
+    ["درصد پیشرفت فیزیکی:", 45.5],
+    ["استان: تهران"],
+    ["مهر و امضا"],
+]
+
+
+def test_a_form_is_read_by_its_labels(tmp_path: Path) -> None:
+    data = book(FORM)
+    found = drafted(data)
+    assert found.kind == "progress"
+    assert asked(found) == set()
+    assert fields(found)["actual_pct"] == {
+        "cell": "B6",
+        "label_cell": "A6",
+        "label": "درصد پیشرفت فیزیکی:",
+        "percent_scale": "percent",
+    }
+    assert fields(found)["province"] == {"cell": "A7", "pattern": "استان: {}"}
+    records = answered(found, data, tmp_path)
+    assert cells(records, "period_start", "project_code", "province_code", "actual_pct") == [
+        ("2026-11-14", "P02", "IR-23", "45.5000")
+    ]
+
+
+def test_sheets_of_one_form_are_records_and_another_sheet_is_asked(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    for name, province in (("Sheet", "تهران"), ("دوم", "یزد")):
+        sheet = workbook["Sheet"] if name == "Sheet" else workbook.create_sheet(name)
+        for row in [*FORM[:6], [f"استان: {province}"]]:
+            sheet.append(row)
+    workbook.create_sheet("راهنما").append(["این فرم را پر کنید"])
+    buffer = io.BytesIO()
+    workbook.save(buffer)
+    found = drafted(buffer.getvalue())
+    assert asked(found) == {"sheets"}
+    records = answered(found, buffer.getvalue(), tmp_path)
+    assert cells(records, "province_code") == [("IR-23",), ("IR-21",)]
+
+
+def test_figures_of_a_form_that_no_field_takes_are_asked() -> None:
+    found = drafted(book([*FORM, ["تعداد نفرات", 12]]))
+    assert asked(found) == {"checks"}
+
+
+def test_S9_titles_in_a_column_are_no_form() -> None:
+    rows = [
+        ["نام پروژه", "هویت هوشمند", "سامانه مکان محور"],
+        ["هفته", "1405-W35", "1405-W35"],
+        ["پیشرفت برنامه‌ای", 50, 60],
+        ["پیشرفت واقعی", 40, 45],
+        ["هزینه واقعی (ریال)", 5, 6],
+    ]
+    try:
+        found = drafted(book(rows))
+    except IngestError:
+        return
+    assert asked(found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ FIGURE: Final = "figure:"
 _FIRST_RECEIPT: Final = "first receipt"
 _LATEST_RECEIPT: Final = "latest receipt"
 _QUARANTINE: Final = "reference:quarantine"
+_FEW: Final = 3
+"""So many figures are read one by one."""
 
 Figure = tuple[str, str, tuple[tuple[str, str], ...]]
 """Mart, column, key."""
@@ -68,35 +70,65 @@ def parse_figure(kind: str, text: str) -> Figure:
 def collect(connection: psycopg.Connection[Any], figure: Figure) -> Given:
     """Follow the lineage of `figure` to the records."""
     given = Given()
-    waiting = [figure]
+    waiting = {figure}
     while waiting:
-        mart, column, key = current = waiting.pop()
-        if current in given.figures:
-            continue
-        given.figures.add(current)
-        lines = connection.execute(
-            "select kind, load_id, record_no, role, field"
-            " from ops.lineage_lines(%s, %s::jsonb, %s)",
-            [mart, json.dumps(dict(key)), column],
-        ).fetchall()
-        for line in lines:
-            kind, load_id, record_no, role, name = (
-                tuple(line.values()) if isinstance(line, dict) else line
-            )
-            if kind.startswith(FIGURE):
-                waiting.append(parse_figure(kind, name))
-            elif kind == _QUARANTINE:
-                scope, _, reason = role.partition(": ")
-                given.refused.add((load_id, scope, reason, name))
-            elif kind not in KINDS:
-                given.references.setdefault(kind, set()).add(name)
-            elif role == _FIRST_RECEIPT:
-                given.first_receipts.add((kind, load_id, record_no))
-            elif role == _LATEST_RECEIPT:
-                given.latest_receipts.add((kind, load_id, record_no))
-            else:
-                given.records.add((kind, load_id, record_no))
+        given.figures |= waiting
+        by_mart: dict[str, set[Figure]] = {}
+        for one in waiting:
+            by_mart.setdefault(one[0], set()).add(one)
+        waiting = set()
+        for mart, figures in by_mart.items():
+            for kind, load_id, record_no, role, name in _lines(connection, mart, figures):
+                if kind.startswith(FIGURE):
+                    waiting.add(parse_figure(kind, name))
+                elif kind == _QUARANTINE:
+                    scope, _, reason = role.partition(": ")
+                    given.refused.add((load_id, scope, reason, name))
+                elif kind not in KINDS:
+                    given.references.setdefault(kind, set()).add(name)
+                elif role == _FIRST_RECEIPT:
+                    given.first_receipts.add((kind, load_id, record_no))
+                elif role == _LATEST_RECEIPT:
+                    given.latest_receipts.add((kind, load_id, record_no))
+                else:
+                    given.records.add((kind, load_id, record_no))
+        waiting -= given.figures
     return given
+
+
+def _lines(
+    connection: psycopg.Connection[Any], mart: str, figures: set[Figure]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield (kind, load, record, role, field) behind figures of one mart, each line once.
+
+    Planning a lineage view costs more than reading a figure through it: many are read at once.
+    """
+    wanted = {(key, column) for _, column, key in figures}
+    if len(figures) <= _FEW:
+        for key, column in wanted:
+            yield from _rows(
+                connection.execute(
+                    "select kind, load_id, record_no, role, field"
+                    " from ops.lineage_lines(%s, %s::jsonb, %s)",
+                    [mart, json.dumps(dict(key)), column],
+                )
+            )
+        return
+    keys = [json.dumps(dict(key)) for key in {key for key, _ in wanted}]
+    for key, column, *line in _rows(
+        connection.execute(
+            "select figure_key, mart_column, kind, load_id, record_no, role, field"
+            " from ops.lineage_lines_of(%s, %s::jsonb[])",
+            [mart, keys],
+        )
+    ):
+        if (figure_of(mart, column, key)[2], column) in wanted:
+            yield tuple(line)
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> Iterator[tuple[Any, ...]]:
+    for row in cursor.fetchall():
+        yield tuple(row.values()) if isinstance(row, dict) else row
 
 
 def register(

@@ -8,12 +8,12 @@ Run it: `payesh release diff A B`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -21,6 +21,7 @@ from psycopg.types.json import set_json_loads
 
 from infra.errors import RefusedError
 from infra.postgres import connect
+from infra.recompute.given import FIGURE, Figure, figure_of, parse_figure
 from infra.release.errors import in_words
 from infra.settings import Settings
 
@@ -149,15 +150,19 @@ def _changes(connection: psycopg.Connection, mart: str, ends: _Ends, limit: int)
         "select figure_key, old_row, new_row from ops.diff_mart(%s, %s, %s) limit %s",
         [mart, ends.a, ends.b, limit],
     ).fetchall()
+    rows = [(key, *((low, high) if ends.a < ends.b else (high, low))) for key, low, high in changed]
+    causes_of = {
+        **_causes(connection, mart, [key for key, _, new in rows if new is None], ends, ends.a),
+        **_causes(connection, mart, [key for key, _, new in rows if new is not None], ends, ends.b),
+    }
     changes: list[Change] = []
-    for key, low, high in changed:
-        old, new = (low, high) if ends.a < ends.b else (high, low)
+    for key, old, new in rows:
         moved = [
             column
             for column in columns
             if column not in grain and (old or {}).get(column) != (new or {}).get(column)
         ]
-        by_column = _causes(connection, mart, key, ends, is_gone=new is None)
+        by_column = causes_of.get(figure_of(mart, "", key), {})
         of_row = in_order({cause for some in by_column.values() for cause in some})
         for column in moved:
             # a figure computed from others of its row has their causes
@@ -177,23 +182,78 @@ def _changes(connection: psycopg.Connection, mart: str, ends: _Ends, limit: int)
     return changes
 
 
+_NEW_LINES: Final = """
+select l.figure_key, l.mart_column, l.kind, l.field, l.load_id, load.source,
+    snap.parts -> ops.part_no(cell.locator) ->> 'name', load.received_at
+from (
+    select distinct n.figure_key, n.mart_column, n.kind, n.field, n.load_id, n.record_no
+    from ops.lineage_lines_of(%(mart)s, %(keys)s::jsonb[]) as n
+    where n.kind like 'figure:%%' or n.load_id in (
+        select r.load_id from history.release_load as r
+        where r.release_no > %(after)s and r.release_no <= %(until)s
+    )
+) as l
+left join raw.load as load on l.load_id = load.load_id
+left join raw.snapshot as snap on load.snapshot_id = snap.snapshot_id
+left join lateral ops.open_record(l.kind, l.load_id, l.record_no, l.field) as cell on true
+"""
+
+
 def _causes(
-    connection: psycopg.Connection, mart: str, key: dict[str, Any], ends: _Ends, is_gone: bool
-) -> dict[str, set[Cause]]:
-    """Return, by column, the loads behind a row that only the later release stands on."""
-    later = max(ends.a, ends.b)
-    as_of = ends.a if is_gone else ends.b
+    connection: psycopg.Connection,
+    mart: str,
+    keys: list[dict[str, Any]],
+    ends: _Ends,
+    as_of: int,
+) -> dict[Figure, dict[str, set[Cause]]]:
+    """Return, by row and column, the loads behind it that only the later release stands on.
+
+    Where a figure stands on figures of other rows, what has changed those has changed it.
+    """
+    if not keys:
+        return {}
     connection.execute(sql.SQL("set local payesh.release = {}").format(sql.Literal(str(as_of))))
-    found: dict[str, set[Cause]] = {}
-    for column, load_id, source, file_name, received_at in connection.execute(
-        "select distinct l.mart_column, l.load_id, l.source, l.file_name, l.received_at"
-        " from ops.lineage_of(%s, %s::jsonb) as l"
-        " where l.load_id in (select r.load_id from history.release_load as r"
-        " where r.release_no > %s and r.release_no <= %s)",
-        [mart, json.dumps(key), min(ends.a, ends.b), later],
-    ):
-        found.setdefault(column, set()).add(Cause(load_id, source, file_name, received_at))
+    found: dict[Figure, dict[str, set[Cause]]] = {}
+    others: dict[Figure, list[tuple[Figure, str]]] = {}
+    for key, column, cause, other in _new_lines(connection, mart, keys, ends):
+        of_row = found.setdefault(figure_of(mart, "", key), {})
+        if other is not None:
+            others.setdefault(other, []).append((figure_of(mart, "", key), column))
+        elif cause is not None:
+            of_row.setdefault(column, set()).add(cause)
+    by_mart: dict[str, list[Figure]] = {}
+    for figure in others:
+        by_mart.setdefault(figure[0], []).append(figure)
+    for name, figures in by_mart.items():
+        told: dict[Figure, set[Cause]] = {}
+        wanted = [dict(key) for key in {key for _, _, key in figures}]
+        for key, column, cause, _ in _new_lines(connection, name, wanted, ends):
+            if cause is not None:
+                told.setdefault(figure_of(name, column, key), set()).add(cause)
+        for figure in figures:
+            for row, column in others[figure]:
+                if figure in told:
+                    found[row].setdefault(column, set()).update(told[figure])
     return found
+
+
+def _new_lines(
+    connection: psycopg.Connection, mart: str, keys: list[dict[str, Any]], ends: _Ends
+) -> Iterator[tuple[dict[str, Any], str, Cause | None, Figure | None]]:
+    """Yield (key, column, new submission or None, other figure or None) behind these rows."""
+    for key, column, kind, name, load_id, source, file_name, received_at in connection.execute(
+        _NEW_LINES,
+        {
+            "mart": mart,
+            "keys": [json.dumps(key, default=str) for key in keys],
+            "after": min(ends.a, ends.b),
+            "until": max(ends.a, ends.b),
+        },
+    ).fetchall():
+        if kind.startswith(FIGURE):
+            yield key, column, None, parse_figure(kind, name)
+        else:
+            yield key, column, Cause(load_id, source, file_name, received_at), None
 
 
 def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:

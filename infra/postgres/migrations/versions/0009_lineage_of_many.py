@@ -1,0 +1,26 @@
+"""The lines behind many figures are told at the price of one plan.
+
+Revision 0009: executes `sql/0009_*.sql`.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from infra.errors import RefusedError
+from infra.postgres.migrations import apply_sql
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    apply_sql(op.get_bind(), revision)
+
+
+def downgrade() -> None:
+    raise RefusedError(
+        f"revision {revision} can't be taken back",
+        "infra/postgres/migrations",
+        "published releases stay readable: restore a backup, or write a further revision",
+    )

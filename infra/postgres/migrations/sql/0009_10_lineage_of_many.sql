@@ -39,7 +39,7 @@ begin
     ) using p_keys;
 end
 $$;
-comment on function ops.lineage_lines_of(text, jsonb []) is
+comment on function ops.lineage_lines_of(text, jsonb[]) is
 'As ops.lineage_lines, of many figures of a mart by their whole keys.';
 
 revoke execute on function ops.lineage_lines_of(text, jsonb[]) from public;

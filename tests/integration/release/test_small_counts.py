@@ -86,7 +86,9 @@ def test_Q10_few_are_withheld_and_totals_do_not_betray_them(fresh_database: Sett
         assert kept.fetchone() == (0, 28), "history keeps what was computed"
 
 
-def test_Q10_a_declaration_holds_at_once_and_a_next_release_keeps_it(fresh_database: Settings) -> None:
+def test_Q10_a_declaration_holds_at_once_and_a_next_release_keeps_it(
+    fresh_database: Settings,
+) -> None:
     _published(fresh_database, {})
     counted = [counted for counted, _ in CASES.values()]
     shown = [shown for _, shown in CASES.values()]

@@ -1,7 +1,7 @@
 set local role payesh_owner;
 
--- The lines behind many figures of one mart. A lineage view is long, and planning it costs more than
--- reading one figure through it: here it is planned once.
+-- The lines behind many figures of one mart. A lineage view is long, and planning it costs more
+-- than reading one figure through it: here it is planned once.
 create function ops.lineage_lines_of(p_mart text, p_keys jsonb[]) returns table (
     figure_key jsonb, mart_column text, role text, kind text, field text, load_id bigint,
     record_no integer

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -84,6 +84,8 @@ class Assigned:
     wide: list[WideGroup] = field(default_factory=list)
     # field -> pattern of the headings inside the table that give it
     groups: dict[str, str] = field(default_factory=dict)
+    # entries of `tables`: the text above each, and what it says of their rows
+    tables: list[dict[str, Any]] = field(default_factory=list)
     into: str = "value"
     questions: list[Question] = field(default_factory=list)
     unmapped: list[Drawn] = field(default_factory=list)
@@ -98,6 +100,7 @@ class Assigned:
         given |= {n for one in self.wide for n in re.findall("{([a-z_]+)}", one.pattern or "")}
         given |= {self.into} if self.wide else set()
         given |= {"indicator"} if self.is_unnamed else set()
+        given |= {n for one in self.tables for n in one.get("set", {})}
         return [f.name for f in self.kind.fields if f.required and f.name not in given]
 
 

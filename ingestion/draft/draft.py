@@ -28,7 +28,7 @@ from ingestion.draft.tables import Table, table_of
 from ingestion.errors import IngestError, ReadError
 from ingestion.normalise import dates
 from ingestion.normalise.calendar import TEHRAN, week_label, week_start
-from ingestion.normalise.codelists import CodeLists
+from ingestion.normalise.codelists import CodeList, CodeLists
 from ingestion.normalise.text import DIGITS, display, key
 from ingestion.pipeline import examine
 from ingestion.readers import read
@@ -190,6 +190,7 @@ def draft(
         Question("owner", "whom does the operator turn to? 'owner: {name: …, email: …}'")
     )
     _group(result, best, table, quiet)
+    _several(result, best, table, quiet)
     _period(result, best, table)
     _schedule(result, best)
     content["connector"] = connector
@@ -378,6 +379,56 @@ def _group(result: Draft, best: Assigned, table: Table, lists: CodeLists) -> Non
                 return
 
 
+def _several(result: Draft, best: Assigned, table: Table, lists: CodeLists) -> None:
+    """Tables of one form below each other, told apart by the texts above them."""
+    captions = [text for text in table.captions if text is not None]
+    if len(captions) < len(table.captions) or len(set(map(key, captions))) < len(captions):
+        # the header of a printed page, again; a caption that stands twice can't be an anchor
+        if captions and len(table.captions) > 1:
+            result.questions.append(
+                Question(
+                    "tables",
+                    f"the header stands {len(table.captions)} times, below texts such as "
+                    f"«{captions[0][:60]}»: do these say something of the rows below them?",
+                )
+            )
+        return
+    if not captions:
+        return
+    best.tables = [{"after": text} for text in captions]
+    result.notes["layouts.0.tables"] = (
+        f"0.90: the header stands below each of {len(captions)} texts"
+    )
+    for item in best.kind.key_fields:
+        if item.code_list is None or item.name in best.fields or item.name in best.groups:
+            continue
+        codes = [_code_in(text, lists.get(item.code_list)) for text in captions]
+        if all(codes) and len(set(codes)) == len(codes):
+            for one, code in zip(best.tables, codes, strict=True):
+                one["set"] = {item.name: code}
+            best.questions = [q for q in best.questions if q.setting != f"fields.{item.name}"]
+            return
+    for number, text in enumerate(captions):
+        result.questions.append(
+            Question(
+                f"tables.{number}.set",
+                f"what does «{text[:60]}» say of the rows below it? 'set: {{field: value}}', or "
+                "nothing",
+            )
+        )
+
+
+def _code_in(text: str, codes: CodeList) -> str | None:
+    """The code that a caption names, as a whole or behind its number and first words."""
+    parts = [text, *re.split(r"[:：\-–—/()]", text)]
+    tried = [
+        " ".join(part.split()[words:]) for part in parts for words in range(_LEADING + 1) if part
+    ]
+    day = pl.Series([None], dtype=pl.Date).new_from_index(0, len(tried))
+    found = codes.match(pl.Series(tried, dtype=pl.Utf8), day).value.drop_nulls().unique()
+    return str(found[0]) if found.len() == 1 else None
+
+
 # ------------------------------------------------------------------------------ periods outside
 
 
@@ -492,6 +543,11 @@ def _layout(result: Draft, best: Assigned, table: Table) -> dict[str, Any]:
             result.notes[f"{at}.header_fill"] = (
                 "0.80: the second row has titles below gaps of the first"
             )
+    if table.is_beside:
+        layout["split"] = "columns"
+        result.notes[f"{at}.split"] = "0.90: the same titles stand again behind a blank column"
+    if best.tables:
+        layout["tables"] = best.tables
     if best.groups:
         layout["group_rows"] = list(best.groups.values())
     totals = list(dict.fromkeys(table.proven_totals))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final
 
 from ingestion.draft.synonyms import WORDED
@@ -83,6 +84,10 @@ class Table:
     proven_totals: list[str] = field(default_factory=list)
     totals: int = 0
     others: list[str] = field(default_factory=list)
+    # where the header stands again on a sheet, the texts that stand alone above each header
+    captions: list[str | None] = field(default_factory=list)
+    # tables of one form stand side by side
+    is_beside: bool = False
     is_json: bool = False
     # (cell, unit) of units that stand above the table, each unit once
     units_above: list[tuple[str, str]] = field(default_factory=list)
@@ -105,6 +110,7 @@ class _Found:
     fill: bool
     titles: dict[int, str]
     score: float
+    is_beside: bool = False
 
 
 def table_of(parts: list[Grid] | JsonRows, names: Callable[[str], float]) -> Table | None:
@@ -117,9 +123,10 @@ def table_of(parts: list[Grid] | JsonRows, names: Callable[[str], float]) -> Tab
     found = [one for one in (_header(grid, names) for grid in parts) if one is not None]
     if not found:
         return None
-    best = max(found, key=lambda one: one.score)
-    same = [one for one in found if _alike(one, best)]
+    best = _first_beside(max(found, key=lambda one: one.score))
+    same = [best] if best.is_beside else [one for one in found if _alike(one, best)]
     table = _drawn(best, same)
+    table.is_beside = best.is_beside
     used = {one.grid.name for one in same}
     table.others = [
         grid.name
@@ -127,6 +134,27 @@ def table_of(parts: list[Grid] | JsonRows, names: Callable[[str], float]) -> Tab
         if grid.name not in used and sum(any(not is_blank(v) for v in r) for r in grid.rows) > 3
     ]
     return table
+
+
+def _first_beside(found: _Found) -> _Found:
+    """Of tables with the same titles side by side, parted by blank columns, the first."""
+    columns = sorted(found.titles)
+    blocks: list[list[int]] = [[]]
+    for column in columns:
+        if blocks[-1] and column > blocks[-1][-1] + 1:
+            blocks.append([])
+        blocks[-1].append(column)
+    said = [[key(found.titles[column]) for column in block] for block in blocks]
+    rows = found.grid.rows[found.top :]
+    is_parted = all(
+        all(is_blank(row[c]) for row in rows if c < len(row))
+        for left, right in pairwise(blocks)
+        for c in range(left[-1] + 1, right[0])
+    )
+    if len(blocks) == 1 or any(titles != said[0] for titles in said) or not is_parted:
+        return found
+    titles = {column: found.titles[column] for column in blocks[0]}
+    return replace(found, titles=titles, is_beside=True)
 
 
 def _alike(one: _Found, best: _Found) -> bool:
@@ -341,8 +369,16 @@ def _drawn(best: _Found, same: Sequence[_Found]) -> Table:
             if m.left == m.right
         }
         sums = _Sums()
+        again = _headers_again(one)
+        if again and one is best:
+            table.captions = [_caption(one.grid, r) for r in (one.top, *again)]
+        aside = {r + n for r in again for n in range(one.depth)}
+        aside |= {r for r, text in _lone_rows(one.grid) if text in table.captions}
         for r in range(one.top + one.depth, len(one.grid.rows)):
             row = one.grid.rows[r]
+            if r in aside:
+                sums.end()
+                continue
             if not _is_data(row, r - one.top - one.depth, one.titles, usual, table, sums):
                 sums.end()
                 continue
@@ -414,6 +450,48 @@ def _ordinals(titles: dict[int, str]) -> dict[int, tuple[str, int]]:
         name = key(title)
         seen[name] = seen.get(name, -1) + 1
         found[c] = (name, seen[name])
+    return found
+
+
+def _headers_again(found: _Found) -> list[int]:
+    """Rows below the header in which all of its titles stand again."""
+    grid, depth = found.grid, found.depth
+    wanted = [
+        {
+            c: key(text_of(v) or "")
+            for c, v in enumerate(grid.rows[found.top + n])
+            if not is_blank(v)
+        }
+        for n in range(depth)
+    ]
+    again = []
+    for r in range(found.top + depth, len(grid.rows) - depth + 1):
+        if all(
+            {c: key(text_of(v) or "") for c, v in enumerate(grid.rows[r + n]) if not is_blank(v)}
+            == wanted[n]
+            for n in range(depth)
+        ):
+            again.append(r)
+    return again
+
+
+def _caption(grid: Grid, header: int) -> str | None:
+    """The text that stands alone above a header, at most a blank row between."""
+    for r in range(header - 1, max(header - 3, -1), -1):
+        filled = [v for v in grid.rows[r] if not is_blank(v)]
+        if not filled:
+            continue
+        return display(filled[0]) if len(filled) == 1 and isinstance(filled[0], str) else None
+    return None
+
+
+def _lone_rows(grid: Grid) -> list[tuple[int, str]]:
+    """Rows with one text only, and the text."""
+    found = []
+    for r, row in enumerate(grid.rows):
+        filled = [v for v in row if not is_blank(v)]
+        if len(filled) == 1 and isinstance(filled[0], str):
+            found.append((r, display(filled[0])))
     return found
 
 

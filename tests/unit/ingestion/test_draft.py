@@ -825,3 +825,65 @@ def test_S9_titles_in_a_column_are_no_form() -> None:
     except IngestError:
         return
     assert asked(found)
+
+
+def test_X9_tables_below_each_other_are_told_by_their_captions(tmp_path: Path) -> None:
+    head = ["شاخص", "سال", "مقدار"]
+    rows: list[list[Any]] = [
+        ["جدول ۱: استان تهران"],
+        head,
+        ["تلفن همراه", 1402, 3],
+        ["خطوط تلفن ثابت", 1402, 4],
+        [],
+        ["جدول ۲: استان گیلان"],
+        head,
+        ["تلفن همراه", 1402, 5],
+        ["خطوط تلفن ثابت", 1402, 6],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert found.content["layouts"][0]["tables"] == [
+        {"after": "جدول ۱: استان تهران", "set": {"province": "IR-23"}},
+        {"after": "جدول ۲: استان گیلان", "set": {"province": "IR-01"}},
+    ]
+    assert asked(found) == set()
+    assert cells(answered(found, data, tmp_path), "province_code", "value") == [
+        ("IR-23", "3.0000000000"),
+        ("IR-23", "4.0000000000"),
+        ("IR-01", "5.0000000000"),
+        ("IR-01", "6.0000000000"),
+    ]
+    rows[5] = ["جدول ۲: سایر"]
+    assert {"tables.0.set", "tables.1.set"} <= asked(drafted(book(rows), kind="indicator_value"))
+
+
+def test_the_header_of_the_next_page_is_no_record(tmp_path: Path) -> None:
+    head = ["استان", "شاخص", "سال", "مقدار"]
+    rows: list[list[Any]] = [
+        head,
+        ["تهران", "تلفن همراه", 1402, 3],
+        head,
+        ["یزد", "تلفن همراه", 1402, 4],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert asked(found) == set()
+    assert "tables" not in found.content["layouts"][0]
+    assert answered(found, data, tmp_path).accepted.height == 2
+
+
+def test_X9_tables_of_one_form_side_by_side_are_split(tmp_path: Path) -> None:
+    head = ["استان", "شاخص", "سال", "مقدار"]
+    rows: list[list[Any]] = [
+        [*head, None, *head],
+        ["تهران", "تلفن همراه", 1402, 3, None, "یزد", "تلفن همراه", 1402, 4],
+        ["گیلان", "تلفن همراه", 1402, 5, None, "البرز", "تلفن همراه", 1402, 6],
+    ]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert found.content["layouts"][0]["split"] == "columns"
+    assert asked(found) == set()
+    values = {
+        value for _, value in cells(answered(found, data, tmp_path), "province_code", "value")
+    }
+    assert values == {"3.0000000000", "4.0000000000", "5.0000000000", "6.0000000000"}

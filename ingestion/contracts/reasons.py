@@ -368,6 +368,13 @@ _FILES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
         "ردیف جمع یا ردیف‌های آن را اصلاح کنید؛ ردیف‌ها همان‌گونه که هست پذیرفته شد.",
     ),
     (
+        "value-fell",
+        "a cumulative figure is lower than in the period before",
+        "Give the reason, or correct the figure.",
+        "مقدار تجمعی از دوره پیش کمتر شده است",
+        "علت کاهش را اعلام یا مقدار را اصلاح کنید.",
+    ),
+    (
         "no-longer-reported",
         "a record that was reported before is missing from this delivery and stays in force",
         "Ask whether it was forgotten, or has ended.",

@@ -176,7 +176,7 @@ def by_unit(
     now = news.filter((pl.col("period_start") == period) & (pl.col("period_kind") == period_kind))
     now = now.gather_every(max(1, now.height // _SAMPLE))
     entities = now["record_key"].str.replace(r"^[^|]*\|", "")
-    before = _before(
+    before = last_known(
         connection, kind, fields, source, received_at, period_kind, period, entities.to_list()
     )
     if not before:
@@ -215,7 +215,7 @@ def _brought(connection: psycopg.Connection, kind: str, load_id: int, period: dt
     return 0 if row is None else int(row[0])
 
 
-def _before(
+def last_known(
     connection: psycopg.Connection,
     kind: Kind,
     fields: list[KindField],

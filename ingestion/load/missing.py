@@ -177,20 +177,32 @@ def withdraw(
 ) -> set[tuple[str, dt.date]]:
     """Put in force again what was in force before these bytes came, or a tombstone; the periods.
 
-    `first` is the number of the first record. The row keeps the address that it was read from.
+    `first` is the number of the first record. A tombstone keeps the cells that it was read from;
+    what is in force again stands in another file, so it names the load and record that brought it.
     """
     columns = [*COMMON_COLUMNS, *(field.column for field in own_fields(kind))]
-    kept = [sql.Identifier(name) for name in columns if name != "is_retracted"]
+    changed = ("is_retracted", "locator", "lineage")
+    kept = [sql.Identifier(name) for name in columns if name not in changed]
     rows = connection.execute(
         sql.SQL(
             """
-            insert into {table} (load_id, record_no, source, received_at, is_retracted, {columns})
+            insert into {table} (
+                load_id, record_no, source, received_at, is_retracted, locator, lineage, {columns}
+            )
             select
                 %(load)s,
                 %(first)s + row_number() over (order by record_key) - 1,
                 %(source)s,
                 %(received)s,
                 is_retracted or received_at = %(received)s,
+                case
+                    when received_at = %(received)s then locator
+                    else format('load %%s, record %%s', load_id, record_no)
+                end,
+                case
+                    when received_at = %(received)s then raw.opened(load_id, locator, lineage)
+                    else '{{}}'::jsonb
+                end,
                 {columns}
             from (
                 select distinct on (record_key) *

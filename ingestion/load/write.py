@@ -17,7 +17,7 @@ import polars as pl
 import psycopg
 
 from ingestion.errors import IngestError
-from ingestion.load import guards, ledger, missing
+from ingestion.load import falls, guards, ledger, missing
 from ingestion.load.copytext import copy_in
 from ingestion.load.database import lock_source, transaction
 from ingestion.load.diff import Heads
@@ -183,6 +183,8 @@ class _Tally:
     is_whole_only: bool = False
     # keys in force that a whole delivery has left out
     missing: list[str] = field(default_factory=list)
+    # the new versions of cumulative figures, where the source file declares some
+    watched: list[pl.DataFrame] = field(default_factory=list)
     places: dict[str, list[int | str | None]] | None = None
 
     def add(self, records: Records, frame: pl.DataFrame, rows: pl.Series) -> None:
@@ -269,11 +271,23 @@ def _store(
     )
     ledger.record_load(connection, load_id, row)
     told = missing.told(connection, terms.kind, receipt, tally.missing, counts.rows_read)
+    fallen, concerned = _fallen(connection, receipt, terms, tally)
     # Also when nothing is new: the newest load that covers a period says what is unreadable in it.
-    rows_read = _read_of_rows(*tally.about, told.about)
-    findings = [*tally.findings, *told.findings]
+    rows_read = _read_of_rows(*tally.about, told.about, concerned)
+    findings = [*tally.findings, *told.findings, *fallen]
     _copy_findings(connection, load_id, receipt, terms, findings, rows_read)
     return _result(load_id, row, frozenset(tally.periods))
+
+
+def _fallen(
+    connection: psycopg.Connection, receipt: Receipt, terms: Terms, tally: _Tally
+) -> tuple[list[Finding], pl.DataFrame | None]:
+    """Cumulative figures that fell; their rows are numbered behind all others."""
+    if not tally.watched:
+        return [], None
+    first = tally.counts.rows_read + len(tally.missing) + 1
+    news = pl.concat(tally.watched)
+    return falls.found(connection, terms.kind, terms.spec, receipt, news, first)
 
 
 def _withdraw(
@@ -336,6 +350,8 @@ def _write_records(
             news = frame if heads is None else frame.filter(heads.is_news(frame, rows))
             if heads is not None:
                 tally.sample.append(guards.sample(kind, news))
+                if terms.spec.quality.monotone:
+                    tally.watched.append(falls.watched(kind, terms.spec, news))
             numbered = news.with_row_index("record_no", offset=tally.accepted + 1)
             tally.count(records, frame, numbered)
             if writing is not None:

@@ -24,6 +24,7 @@ RULES: Final[dict[str, int]] = {
     "domain": 1,
     "duplicate": 1,
     "error-value": 1,
+    "fall": 1,
     "future": 1,
     "identifier": 1,
     "instant": 2,

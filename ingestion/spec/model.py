@@ -539,6 +539,7 @@ class Quality(_Part):
     max_quarantined_share: float = 0.5
     # refuse a file whose accepted+unchanged rows fall below this share of the last load's
     max_shrinkage: float = 0.5
+    # cumulative figures: one that falls is taken, and asked about
     monotone: list[str] = []
     expectations: list[dict[str, Any]] = []
 
@@ -579,6 +580,13 @@ class SourceSpec(_Part):
     @model_validator(mode="after")
     def _fields_exist(self) -> SourceSpec:
         kind = KINDS[self.kind]
+        numeric = [f.name for f in kind.fields if f.type in ("number", "pct", "rial", "integer")]
+        for name in self.quality.monotone:
+            if name not in numeric:
+                raise ValueError(
+                    f"quality.monotone: '{name}' is no figure of the kind '{kind.name}'; it has: "
+                    f"{', '.join(numeric)}"
+                )
         constants = {"agency": self.agency, "province": self.province}
         for layout in self.layouts:
             for names in layout.names():

@@ -177,6 +177,47 @@ def test_S8_K15_what_a_whole_delivery_leaves_out_is_told_and_stays_in_force(hous
     assert len(told()) == 1, "what was withdrawn is missed by nobody"
 
 
+def test_K1_K2_a_cumulative_figure_that_falls_is_taken_and_asked_about(house: House) -> None:
+    def told() -> list[tuple[object, ...]]:
+        return house.query(
+            "select field, split_part(raw_text, '|', 2), period_start from raw.quarantine "
+            "where reason_code = 'value-fell' order by load_id, item_no"
+        )
+
+    later = WEEK + dt.timedelta(days=7)
+    first = [progress("P01", "45"), progress("P02", "60"), progress("P03", "30")]
+    then = [
+        progress("P01", "44.5", later), progress("P02", "60", later), progress("P03", "31", later)
+    ]  # fmt: skip
+    house.give(0, *first)
+    house.give(1, *then)
+    assert told() == [], "an increment may fall: nothing was declared"
+    quality = house.spec.quality.model_copy(update={"monotone": ["actual_pct"]})
+    house.spec = house.spec.model_copy(update={"quality": quality})
+    house.give(2, progress("P01", "44", later), *then[1:])
+    assert told() == [("actual_pct", "P01", later)]
+    assert house.latest()[f"P01 {later}"] == Decimal("44.0000"), "and never the highest so far"
+    house.give(3, progress("P01", "45", later), *then[1:])
+    assert len(told()) == 1
+
+
+def test_K5_progress_and_output_are_two_facts(house: House) -> None:
+    house.give(
+        0,
+        progress("P01", "100", has_output=False),
+        progress("P02", "60", has_output=True),
+        progress("P03", "100"),
+    )
+    stored = house.query(
+        "select project_code, actual_pct, has_output from raw.progress order by project_code"
+    )
+    assert stored == [
+        ("P01", Decimal(100), False),
+        ("P02", Decimal(60), True),
+        ("P03", Decimal(100), None),
+    ]
+
+
 def test_S10_unchanged_figures_under_a_new_date_are_no_update(house: House) -> None:
     house.give(0, progress("P01", "45", reported_at=T0))
     again = house.give(1, progress("P01", "45", reported_at=T0 + dt.timedelta(days=1)))

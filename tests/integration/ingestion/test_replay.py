@@ -219,6 +219,11 @@ def test_what_was_in_force_before_a_misread_file_is_in_force_again(desk: Desk) -
     replay(desk.loaded, desk.ctx, sha256=_hash_of(desk, "22.csv"))
     assert desk.latest()["P02"] == Decimal(30)
     assert desk.latest("planned_pct")["P02"] == Decimal(50)
+    ((locator, cells),) = desk.query(
+        "select locator, lineage from raw.progress where project_code = 'P02' "
+        "order by load_id desc limit 1"
+    )
+    assert (locator.startswith("load "), cells) == (True, {}), "no cell of this file says so"
 
 
 def test_S7_a_source_file_that_would_withdraw_most_of_a_file_is_refused(desk: Desk) -> None:

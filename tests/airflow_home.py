@@ -21,6 +21,7 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 [core]
 dags_folder = {PROJECT_ROOT / "dags"}
 load_examples = False
+dagbag_import_timeout = 120
 [database]
 sql_alchemy_conn = sqlite:///{HOME}/never-made.db
 [logging]

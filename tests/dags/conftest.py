@@ -1,6 +1,6 @@
 """DAG tests: the real DAG folder over a small registry, parsed with all doors closed.
 
-In: `dags/`. Out: `dag_bag`: the parsed folder, and how long it took. No database is there, and
+In: `dags/`. Out: `dag_bag`: the parsed folder, and how much work it was. No database is there, and
 none must be needed.
 """
 
@@ -44,7 +44,7 @@ class Parsed:
 
     dags: dict[str, Any]
     import_errors: dict[str, str]
-    seconds: float
+    cpu_seconds: float
 
 
 @pytest.fixture
@@ -85,10 +85,10 @@ def parse() -> Parsed:
     """Parse the DAG folder as Airflow's dag-processor does."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    began = time.perf_counter()
+    began = time.process_time()
     folder = PROJECT_ROOT / "dags"
     bag = BundleDagBag(dag_folder=str(folder), bundle_path=folder, bundle_name="payesh")
-    return Parsed(dict(bag.dags), dict(bag.import_errors), time.perf_counter() - began)
+    return Parsed(dict(bag.dags), dict(bag.import_errors), time.process_time() - began)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from ingestion.errors import FetchError, IngestError
 from ingestion.readers.detect import detect
 from ingestion.readers.limits import Limits
 from ingestion.spec.kinds import KINDS, Kind, KindField
-from ingestion.spec.model import HttpFile
+from ingestion.spec.model import HttpFile, SourceSpec
 from ingestion.spec.registry import RETIRED_FILE
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ class Drafted:
 
 
 def draft_of(
-    target: str, settings: Settings, kind: str | None, agency: str | None, out: Path | None
+    target: str,
+    settings: Settings,
+    kind: str | None,
+    agency: str | None,
+    out: Path | None,
+    further: Sequence[SourceSpec] = (),
 ) -> Drafted:
     """A draft for the file or address `target`; RefusedError for what is no table.
 
@@ -65,7 +70,7 @@ def draft_of(
             origin,
             code_lists(settings),
             settings.now(),
-            known=known,
+            known=[*known, *further],
             kind=kind,
             name=out.stem if out else None,
             agency=agency,

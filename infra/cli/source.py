@@ -225,6 +225,8 @@ def decide(
 @click.option("--kind", help="The record kind, where you know it; else the best fit is taken.")
 @click.option("--agency", help="The agency's code or name.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@click.option("--edition", metavar="FILE|NAME", help="Propose a further layout for this source.")
+@click.option("--valid-from", help="The day from which the edition holds; today if not given.")
 @click.option("--no-questions", is_flag=True, help="In a terminal: leave all questions open.")
 @json_option
 @click.pass_context
@@ -234,6 +236,8 @@ def draft_source(
     kind: str | None,
     agency: str | None,
     out: Path | None,
+    edition: str | None,
+    valid_from: str | None,
     no_questions: bool,
 ) -> None:
     """Propose a source file for an unknown file; what can't be told is a question in it.
@@ -245,14 +249,63 @@ def draft_source(
 
     _known_kind(kind)
     settings = Settings.from_env()
+    asks = not no_questions and not wants_json(ctx) and is_terminal()
+    if edition is not None:
+        _draft_edition(ctx, target, edition, _day(valid_from), out, asks)
+        return
     drafted = draft_of(target, settings, kind, agency, out)
-    if not no_questions and not wants_json(ctx) and is_terminal():
+    if asks:
         assistant(drafted, settings, console(), input)
     found = drafted.draft
     text = render(found)
     if out is not None:
         write_new(out, text)
     emit(ctx, draft_text(found, text, out), draft_data(found, text, out, settings))
+
+
+def _draft_edition(
+    ctx: click.Context,
+    target: str,
+    name: str,
+    since: dt.datetime | None,
+    out: Path | None,
+    asks: bool,
+) -> None:
+    """Print the source file of `name` with a layout for the file `target`, or write it to `out`."""
+    from infra.cli._draft import assistant, draft_of, write_new
+    from infra.cli._edition import edition, settle_edition
+    from infra.cli._sources import find_source
+    from ingestion.normalise.calendar import TEHRAN
+
+    settings = Settings.from_env()
+    loaded = find_source(name, settings)
+    drafted = draft_of(target, settings, loaded.spec.kind, loaded.spec.agency, out, [loaded.spec])
+    settle_edition(drafted.draft, loaded)
+    if asks:
+        assistant(drafted, settings, console(), input)
+    day = (since or settings.now()).astimezone(TEHRAN).date()
+    found = edition(drafted.draft, loaded, day)
+    if out is not None:
+        write_new(out, found.text)
+    told = [f"{field}: '{old}' is now '{new}'" for field, (old, new) in found.renamed.items()]
+    told += [f"{field} is not in the new edition" for field in found.gone]
+    told += [f"{field} is new" for field in found.new]
+    told += [f"? {q.setting}: {q.text}" for q in drafted.draft.questions]
+    shown = found.text.rstrip("\n") if out is None else "\n".join([f"wrote {out}", *told])
+    emit(
+        ctx,
+        shown,
+        {
+            "source": loaded.spec.source,
+            "path": out,
+            "valid_from": day,
+            "renamed": found.renamed,
+            "gone": found.gone,
+            "new": found.new,
+            "questions": [{"setting": q.setting, "text": q.text} for q in drafted.draft.questions],
+            "yaml": found.text,
+        },
+    )
 
 
 @group.command("new")

@@ -32,14 +32,14 @@ _ORDER: Final = (
 def render(draft: Draft) -> str:
     """The YAML text, ending with a line break."""
     lines = [*_head(draft), ""]
-    asked = [f"# QUESTION: {_one_line(f'{q.setting}: {q.text}')}" for q in draft.questions]
+    asked = [f"# QUESTION: {one_line(f'{q.setting}: {q.text}')}" for q in draft.questions]
     lines += [*asked, ""] if asked else []
     for name in _ORDER:
         if name in draft.content:
             lines += _block(name, draft.content[name], 0, name, draft.notes)
     if draft.unmapped:
         lines.append("# columns that are not mapped; they stay in the kept file only:")
-        lines += [f"#   {_one_line(title)}" for title in draft.unmapped]
+        lines += [f"#   {one_line(title)}" for title in draft.unmapped]
     return "\n".join(lines) + "\n"
 
 
@@ -47,7 +47,7 @@ def _head(draft: Draft) -> Iterator[str]:
     yield "# A draft. Each guess carries its confidence (0-1) and reason. Answer each QUESTION by"
     yield "# giving the setting and deleting the line; the file is refused before that."
     if draft.error is not None:
-        yield f"# Not read yet: {_one_line(draft.error)}"
+        yield f"# Not read yet: {one_line(draft.error)}"
     if draft.reading:
         found = draft.reading
         yield (
@@ -56,12 +56,17 @@ def _head(draft: Draft) -> Iterator[str]:
             f"{found['cells_quarantined']} cells quarantined."
         )
     for reason in draft.first_reasons:
-        yield f"#   {_one_line(reason)}"
+        yield f"#   {one_line(reason)}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """No line break of a cell may end a comment."""
     return " ".join(re.split(r"[\s\x85\u2028\u2029]+", text)).strip()
+
+
+def layout_lines(layout: Mapping[str, Any], notes: Mapping[str, str]) -> list[str]:
+    """One entry of `layouts` as it stands below that line, indented by two."""
+    return _block("layouts", [layout], 0, "layouts", notes)[1:]
 
 
 def _block(
@@ -69,7 +74,7 @@ def _block(
 ) -> list[str]:
     indent = "  " * depth
     note = notes.get(path)
-    comment = f"  # {_one_line(note)}" if note else ""
+    comment = f"  # {one_line(note)}" if note else ""
     start = f"{lead or indent}{name}:"
     if isinstance(value, Mapping):
         lines = [f"{start}{comment}"]
@@ -84,7 +89,7 @@ def _block(
             inner_path = f"{path}.{number}"
             inner_note = notes.get(inner_path)
             if inner_note:
-                lines.append(f"{indent}  # {_one_line(inner_note)}")
+                lines.append(f"{indent}  # {one_line(inner_note)}")
             for position, (key, inner) in enumerate(entry.items()):
                 mark = f"{indent}  - " if position == 0 else ""
                 lines += _block(str(key), inner, depth + 2, f"{inner_path}.{key}", notes, mark)

@@ -21,6 +21,7 @@ from infra.cli.main import run
 from ingestion.draft import Draft, Origin, draft, render
 from ingestion.draft.answers import UnfitError, answer, choices
 from ingestion.normalise.codelists import load_code_lists
+from ingestion.pipeline import examine
 from ingestion.spec.registry import load_spec
 
 LISTS = load_code_lists(Path(__file__).parents[3] / "dbt_project/seeds/reference")
@@ -181,3 +182,58 @@ def test_without_a_terminal_the_draft_is_written_and_nobody_asked(
     found = json.loads(capsys.readouterr().out)
     scale = next(q for q in found["questions"] if q["setting"].endswith("percent_scale"))
     assert scale["choices"] == ["percent", "fraction"]
+
+
+EDITION = """\
+source: sim_a01__f
+title: t  # their form
+kind: progress
+agency: sim_a01
+owner: {name: n, email: e}
+connector: {type: folder, path: .}
+layouts:
+- fields:  # the form of 1404
+    period: {headers: [هفته]}
+    province: {headers: [نام استان]}
+    project: {headers: [نام پروژه]}
+    planned_pct: {headers: [برنامه], percent_scale: fraction}
+    actual_pct: {headers: [پیشرفت واقعی], percent_scale: fraction}
+
+quality: {min_rows: 1}
+"""
+
+
+def test_S9_a_second_edition_is_a_further_layout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYESH_HOME", str(tmp_path / "home"))
+    known = tmp_path / "sim_a01__f.yml"
+    known.write_text(EDITION, encoding="utf-8")
+    rows: list[list[Any]] = [
+        ["نام استان", "عنوان طرح", "پیشرفت واقعی", "هفته", "ملاحظات"],
+        ["تهران", "هویت هوشمند", 0.5, "1405-W35", "الف"],
+        ["یزد", "سامانه مکان محور", 0.25, "1405-W35", "ب"],
+    ]
+    (tmp_path / "new.xlsx").write_bytes(book(rows))
+    out = tmp_path / "out" / "sim_a01__f.yml"
+    arguments = ["source", "draft", str(tmp_path / "new.xlsx"), "--edition", str(known), "--json"]
+    assert run([*arguments, "--valid-from", "2026-11-14", "--out", str(out)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["renamed"] == {"project": ["نام پروژه", "عنوان طرح"]}
+    assert (told["gone"], told["new"], told["questions"]) == (["planned_pct"], ["note"], [])
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith(EDITION[: EDITION.index("\nquality")])
+    spec = load_spec(out).spec
+    assert [str(one.valid_from) for one in spec.layouts] == ["1900-01-01", "2026-11-14"]
+    # how a column of the same title is read was declared already, and is asked no more
+    assert spec.layouts[1].fields["actual_pct"].percent_scale == "fraction"
+    assert spec.quality.min_rows == 1
+    raw = examine(spec, [("f", book(rows))], LISTS, NOW)[1].accepted
+    assert raw["actual_pct"].cast(float).to_list() == [50.0, 25.0]
+    old = [
+        [*rows[0][:1], "نام پروژه", "برنامه", *rows[0][2:4]],
+        ["تهران", "هویت هوشمند", 1, 0.5, "1405-W34"],
+    ]
+    assert examine(spec, [("f", book(old))], LISTS, NOW)[1].accepted.height == 1
+    assert run([*arguments, "--valid-from", "1900-01-01"]) == 2
+    assert "valid from 1900-01-01" in capsys.readouterr().err

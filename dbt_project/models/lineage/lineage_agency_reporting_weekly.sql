@@ -228,3 +228,36 @@ cross join {{ lineage_columns([
     ('is_simulated', 'label', 'reference:source'),
     ('week_label', 'calendar', 'reference:official_leap_year')
 ]) }}
+
+union all
+
+-- weeks without a duty, periods opened again
+select
+    s.agency_code,
+    s.source,
+    'week' as period_kind,
+    e.week_start as period_start,
+    c.mart_column,
+    c.role,
+    c.field as kind,
+    null::bigint as load_id,
+    null::integer as record_no,
+    e.exception_kind || coalesce(' ' || e.extra_hours || ' h', '') || coalesce(': ' || e.reason, '')
+        as field,
+    null::numeric as weight
+from sources as s
+left join {{ ref('agency') }} as g on s.agency_code = g.agency_code
+inner join {{ ref('reporting_exception') }} as e
+    on
+        coalesce(e.source, s.source) = s.source
+        and coalesce(e.agency_code, s.agency_code) = s.agency_code
+        and (e.province_code is null or g.province_code = e.province_code)
+cross join {{ lineage_columns([
+    ('expected', 'exception', 'reference:reporting_exception'),
+    ('due_at', 'exception', 'reference:reporting_exception'),
+    ('is_missing', 'exception', 'reference:reporting_exception'),
+    ('on_time', 'exception', 'reference:reporting_exception'),
+    ('late_hours', 'exception', 'reference:reporting_exception'),
+    ('reporting_rate', 'exception', 'reference:reporting_exception'),
+    ('on_time_rate', 'exception', 'reference:reporting_exception')
+]) }}

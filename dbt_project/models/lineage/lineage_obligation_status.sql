@@ -122,10 +122,16 @@ union all
     ('waiting_on', 'rule', 'reference:obligation'),
     ('due_original_on', 'convention', 'reference:instrument'),
     ('age_days', 'issue', 'reference:instrument'),
+    ('due_calendar_on', 'calendar', 'reference:country'),
+    ('due_original_on', 'days of rest', 'reference:country'),
     ('state', 'debtor', 'reference:obligation_debtor')
 ], "case c.field
             when 'reference:instrument' then o.instrument_code
+            when 'reference:country'
+                then k.country_code || ' ' || k.calendar || ', rests on ' || k.rest_days
             when 'reference:obligation_debtor' then d.debtor_text
             else o.obligation_code || ' ' || o.due_rule || coalesce(' ' || o.due_text, '')
         end", ref('obligation_debtor') ~ ' as d
-    inner join ' ~ ref('obligation') ~ ' as o on d.obligation_code = o.obligation_code') }}
+    inner join ' ~ ref('obligation') ~ ' as o on d.obligation_code = o.obligation_code
+    inner join ' ~ ref('instrument') ~ ' as i on o.instrument_code = i.instrument_code
+    inner join ' ~ ref('country') ~ ' as k on i.country_code = k.country_code') }}

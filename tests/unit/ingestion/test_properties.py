@@ -169,3 +169,103 @@ def test_D12_D13_any_day_and_any_label_of_a_week_is_its_saturday(
     ]
     found = read_periods(pl.Series(texts), period_kind="week")
     assert found.start.to_list() == [week_start(day)] * 3
+
+
+# ------------------------------------------------------------------------------ groups and tables
+
+GROUPED = SourceSpec.model_validate(
+    {
+        **SPEC.model_dump(exclude={"layouts", "kind"}),
+        "kind": "indicator_value",
+        "layouts": [
+            {
+                "group_rows": ["استان {province}"],
+                "total_words": ["جمع استان"],
+                "fields": {"indicator": {"headers": ["شاخص"]}},
+                "unpivot": {
+                    "columns": [
+                        {"pattern": "سال {period}", "period_kind": "jalali_year", "unit": "count"},
+                        {
+                            "headers": ["برآورد"],
+                            "set": {"period": "jalali_year:1405"},
+                            "percent_scale": "fraction",
+                            "unit": "percent",
+                        },
+                    ]
+                },
+                "tables": [
+                    {"after": "جدول ۱*"},
+                    {"after": "جدول ۲*", "fields": {"value": {"maximum": 50}}},
+                ],
+            }
+        ],
+    }
+)
+TITLES = ["شاخص", "سال ۱۴۰۳", "سال ۱۴۰۴", "برآورد"]
+GROUP_ROWS = st.lists(
+    st.one_of(
+        st.sampled_from(["استان قم", "استان یزد", "استان ناکجا"]).map(lambda t: [t]),
+        st.tuples(
+            st.sampled_from(["idi", "landline_rate", "جمع استان", "ناشناس", None]),
+            *[st.sampled_from([7, 0.5, "۴۵", "-", None, CellError("#N/A"), "۱۲*"])] * 3,
+        ).map(list),
+        st.just(list[Any]()),
+    ),
+    max_size=7,
+)
+SPANS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 2)), max_size=2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(GROUP_ROWS, SPANS), min_size=2, max_size=2))
+def test_K9_X2_X9_groups_merges_and_tables_lose_no_row_and_no_figure(
+    tables: list[tuple[list[list[Any]], list[tuple[int, int, int]]]],
+) -> None:
+    rows: list[list[Any]] = []
+    merges: list[Merge] = []
+    for number, (body, spans) in enumerate(tables, 1):
+        rows += [[f"جدول {number}: آمار"], list(TITLES)]
+        for start, column, down in spans:
+            top = len(rows) + start
+            inside = start + down < len(body)
+            if inside and not any(m.top <= top + down and top <= m.bottom for m in merges):
+                merges.append(Merge(top, column, top + down, column))
+        rows += [list(row) for row in body]
+    for m in merges:
+        for r in range(m.top + 1, m.bottom + 1):
+            if m.left < len(rows[r]):
+                rows[r][m.left] = None
+    grid = Grid("ب", [list(r) for r in rows], merges)
+    try:
+        table = extract([grid], GROUPED.layouts[0], GROUPED)
+    except LayoutError:
+        return
+    records = judge(table, GROUPED.layouts[0], GROUPED, LISTS, NOW)
+    counted = sum(records.non_data.values())
+    assert records.rows_read == records.accepted.height + records.rows_refused + counted
+    second = next(r for r, row in enumerate(rows) if row and row[0] == "جدول 2: آمار")
+    seen = {f.locator for f in records.findings}
+    seen |= {total.at for total in records.control_totals}
+    for row, found in zip(records.accepted.iter_rows(named=True), opened(records), strict=True):
+        place = parse(found["value"][0])
+        assert place is not None
+        _, r, c = place
+        seen.add(found["value"][0])
+        stands = rows[r][c]
+        if isinstance(stands, (int, float)) and row["value"] is not None:
+            factor = 100 if c == 3 else 1
+            assert row["value"] == Decimal(str(stands)) * factor
+            assert row["unit"] == ("percent" if c == 3 else "count")
+            assert r < second or row["value"] <= 50, "the second table has a limit of its own"
+        above = [x[0] for x in rows[:r] if len(x) == 1]
+        province = {"استان قم": "IR-25", "استان یزد": "IR-21"}[above[-1]]
+        assert row["province_code"] == province, "the nearest heading above holds"
+    if not merges:
+        figures = {
+            f"ب!{'ABCD'[c]}{r + 1}"
+            for r, row in enumerate(rows)
+            for c, value in enumerate(row)
+            if c and isinstance(value, (int, float)) and row[0] is not None
+        }
+        rows_told = {text.split("!")[1].lstrip("ABCD") for text in seen}
+        assert all(at in seen or at[3:] in rows_told for at in figures), "no figure is left unread"

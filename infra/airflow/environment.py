@@ -321,7 +321,7 @@ def _render(settings: Settings, state: Mapping[str, str], passwords: Path) -> st
     if executor() == "celery":
         sections["celery"] = {
             "broker_url": broker_url(),
-            "result_backend": metadata_url(settings, "db+postgresql+psycopg2"),
+            "result_backend": f"db+{metadata_url(settings, 'psycopg2')}",
             "worker_concurrency": 2,
         }
         sections["celery_broker_transport_options"] = {

@@ -72,12 +72,10 @@ def choices(draft: Draft, question: Question, lists: CodeLists) -> list[Choice]:
             return [Choice("this column is no record: ignore it", _ignoring(question))]
         case "paging":
             return [Choice("these are all records", _giving(question, {"style": "none"}))]
+    if question.setting == "fields.period":
+        return [*_own_days(draft, question), *_columns(draft, question)]
     if place == ["fields"] and name in {f.name for f in KINDS[draft.kind].fields}:
-        found = [
-            Choice(f"column '{title}'", _giving(question, {"headers": [title]}))
-            for title in draft.free
-        ]
-        return [*found, Choice("the file has no such column", _closing)] if found else []
+        return _columns(draft, question)
     if len(place) == 2 and place[0] == "fields":
         return [
             Choice("take the column as it is; what can't be read is quarantined", _closing),
@@ -107,6 +105,29 @@ def answer(draft: Draft, question: Question, given: str, lists: CodeLists) -> No
     draft.questions = [one for one in draft.questions if one is not question]
 
 
+def _columns(draft: Draft, question: Question) -> list[Choice]:
+    found = [
+        Choice(f"column '{title}'", _giving(question, {"headers": [title]})) for title in draft.free
+    ]
+    return [*found, Choice("the file has no such column", _closing)] if found else []
+
+
+def _own_days(draft: Draft, question: Question) -> list[Choice]:
+    """The day of the event as the period that the record describes."""
+    kind = KINDS[draft.kind]
+    fields = draft.content["layouts"][0].get("fields", {})
+    if "date" not in kind.period_kinds:
+        return []
+    return [
+        Choice(
+            f"the day in '{fields[item.name]['headers'][0]}' itself",
+            _giving(question, {**fields[item.name], "period_kind": "date"}),
+        )
+        for item in kind.fields
+        if item.type == "date" and item.is_key and "headers" in fields.get(item.name, {})
+    ]
+
+
 # ------------------------------------------------------------------------------ texts
 
 
@@ -125,6 +146,10 @@ def _free(draft: Draft, question: Question, text: str, lists: CodeLists) -> None
     elif name == "unit":
         if units.rial_power(text) is None:
             raise UnfitError(f"'{text}' is no unit of money: name size and currency, میلیون ریال")
+    elif name == "two_digit_year_pivot":
+        if not text.isdecimal():
+            raise UnfitError("write the last year of this century, for example 10")
+        value = int(text)
     elif name == "set":
         value = {"indicator": _code("indicator", text, lists)}
     elif place == ["fields"]:

@@ -17,7 +17,7 @@ import polars as pl
 from ingestion.draft.settle import Question, Reader, Settled, magnitude_in, unit_in
 from ingestion.draft.synonyms import EXACT, PARTIAL, WORDED, Synonyms, bare, language_of
 from ingestion.draft.tables import Drawn, Table
-from ingestion.layouts.header import JOINT
+from ingestion.layouts.header import JOINT, MARKS
 from ingestion.normalise import dates
 from ingestion.normalise.codelists import CodeLists
 from ingestion.normalise.text import DIGITS, key
@@ -512,13 +512,19 @@ class _Dated:
     start: dt.date
     # 1395-96: two years stand in the title
     is_range: bool
+    # 98: the century is missing
+    is_short: bool = False
 
 
 def _dated(drawn: Drawn, kind: Kind) -> _Dated | None:
     """The period that a title names, and the form of the title."""
-    for level, text in enumerate(drawn.levels):
+    for level, whole in enumerate(drawn.levels):
+        # a mark of a footnote behind a year is no part of it
+        text = whole.strip(MARKS)
         latin = text.translate(_LATIN)
         match = _YEAR_RANGE.search(latin) or _PERIOD_TEXT.search(latin)
+        if match is None and (short := _short_year(drawn, level, latin, kind)) is not None:
+            return short
         if match is None or len(re.findall(r"\d+", latin)) > 3:
             continue
         begin, end = match.span()
@@ -541,13 +547,30 @@ def _dated(drawn: Drawn, kind: Kind) -> _Dated | None:
                 continue
             if re.search("[{}*]", text):
                 return None
-            levels = list(drawn.levels)
+            levels = [one.strip(MARKS) for one in drawn.levels]
             levels[level] = text[:begin] + "{period}" + text[end:]
             rest = JOINT.join(levels[:level] + levels[level + 1 :])
             return _Dated(JOINT.join(levels).strip(), period_kind, rest, start, is_range)
     return None
 
 
+def _short_year(drawn: Drawn, level: int, latin: str, kind: Kind) -> _Dated | None:
+    """A year of two digits behind its word: «سال ۹۸» (trap D2)."""
+    match = _SHORT_YEAR.search(latin)
+    if match is None or "jalali_year" not in kind.period_kinds:
+        return None
+    is_persian = match[1] == "سال"
+    levels = [one.strip(MARKS) for one in drawn.levels]
+    begin, end = match.span(2)
+    text = levels[level]
+    levels[level] = text[:begin] + "{period}" + text[end:]
+    rest = JOINT.join(levels[:level] + levels[level + 1 :])
+    period_kind: PeriodKind = "jalali_year" if is_persian else "gregorian_year"
+    start = dates.FACT_WINDOW[0]
+    return _Dated(JOINT.join(levels).strip(), period_kind, rest, start, False, True)
+
+
+_SHORT_YEAR: Final = re.compile(r"(?i)(سال|year)\s*(\d{2})(?!\d)")
 _MONTH_BEFORE: Final = re.compile(
     "(?:فروردین|اردیبهشت|خرداد|تیر|مرداد|شهریور|مهر|آبان|آذر|دی|بهمن|اسفند)(?: ?ماه)? ?"
 )
@@ -612,6 +635,14 @@ def _by_period(
                     "period_kind",
                     f"titles such as '{title}' name a part of a year, which is no period here: "
                     "leave them out (unpivot.ignore), or which period is it?",
+                )
+            )
+        if any(dated[at].is_short for at in members):
+            settled.questions.append(
+                Question(
+                    "two_digit_year_pivot",
+                    f"the years of titles such as '{title}' have two digits: up to which of them "
+                    "do they belong to the present century (two_digit_year_pivot: 10)?",
                 )
             )
         if any(dated[at].is_range for at in members):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ingestion.draft.synonyms import WORDED
 from ingestion.layouts.address import letters
 from ingestion.layouts.cells import Cells, is_blank, text_of, to_cells
-from ingestion.layouts.header import JOINT, Target, find_header
+from ingestion.layouts.header import JOINT, MARKS, Target, find_header
 from ingestion.layouts.words import ROW_NUMBER_KEYS, is_figure, is_remark, is_unit, total_keys
 from ingestion.normalise.text import display, key
 from ingestion.normalise.units import rial_power
@@ -246,7 +246,7 @@ def _is_title(value: Any) -> bool:
     """A word, a year or a range such as `0-4`, `<75` and `1395-96`: what figures stand below."""
     if _is_word(value) or _is_year(value):
         return True
-    return isinstance(value, str) and _RANGE.match(key(value)) is not None
+    return isinstance(value, str) and _RANGE.match(key(value.strip(MARKS))) is not None
 
 
 def _is_word(value: Any) -> bool:
@@ -254,7 +254,7 @@ def _is_word(value: Any) -> bool:
 
 
 def _is_year(value: Any) -> bool:
-    return _YEAR.match(key(text_of(value) or "")) is not None
+    return _YEAR.match(key((text_of(value) or "").strip(MARKS))) is not None
 
 
 def _depth(grid: Grid, top: int) -> tuple[int, bool]:

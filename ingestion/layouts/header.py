@@ -33,7 +33,7 @@ JOINT: Final = " / "
 BESIDE: Final = "#"
 _LETTER: Final = re.compile("^@[A-Za-z]{1,3}$")
 _IS_BESIDE: Final = re.compile(rf"{BESIDE}\d+$")
-_MARKS: Final = " *\u2020\u2021\u203b"
+MARKS: Final = " *\u2020\u2021\u203b"
 # titles of statistics reach far back; whether the records may is for the contract to say
 _ANY_DAY: Final = (dt.date(1850, 1, 1), dt.date(2100, 12, 31))
 
@@ -212,7 +212,7 @@ def _said(parts: tuple[str, ...], pattern: str) -> dict[str, str] | None:
     said: dict[str, str] = {}
     for part, form in zip(parts, wanted, strict=True):
         # a mark of a footnote behind a year
-        found = caught(without_footnote(part.strip(_MARKS)), form)
+        found = caught(without_footnote(part.strip(MARKS)), form)
         if found is None:
             return None
         said.update(found)

@@ -887,3 +887,51 @@ def test_X9_tables_of_one_form_side_by_side_are_split(tmp_path: Path) -> None:
         value for _, value in cells(answered(found, data, tmp_path), "province_code", "value")
     }
     assert values == {"3.0000000000", "4.0000000000", "5.0000000000", "6.0000000000"}
+
+
+def test_a_table_of_a_yearbook_needs_no_more_than_its_indicator(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["جدول ۱۲-۵- مشترکان تلفن همراه بر حسب استان: ۱۳۹۸-۱۴۰۰"],
+        ["استان", "۱۳۹۸", "۱۳۹۹", "۱۴۰۰*"],
+        ["کل کشور", 100, 110, 120],
+        ["تهران", "۱٬۵۰۰", 2, 3],
+        ["سيستان و بلوچستان", 4, 5, 6],
+        ["* مقدماتی"],
+        ["مأخذ: سازمان تنظیم مقررات"],
+    ]
+    data = book(rows)
+    found = drafted(data)
+    assert found.kind == "indicator_value"
+    assert asked(found) == {"fields.indicator"}
+    records = answered(
+        found, data, tmp_path, ("    unpivot:", "      indicator: {value: cellphone}\n    unpivot:")
+    )
+    assert sorted(cells(records, "period_start", "province_code", "value")) == [
+        ("2019-03-21", "IR-11", "4.0000000000"),
+        ("2019-03-21", "IR-23", "1500.0000000000"),
+        ("2020-03-20", "IR-11", "5.0000000000"),
+        ("2020-03-20", "IR-23", "2.0000000000"),
+        ("2021-03-21", "IR-11", "6.0000000000"),
+        ("2021-03-21", "IR-23", "3.0000000000"),
+    ]
+
+
+def test_D2_years_of_two_digits_in_titles_are_asked(tmp_path: Path) -> None:
+    rows = [["استان", "سال ۹۸", "سال ۰۰"], ["تهران", 1, 2], ["یزد", 3, 4]]
+    data = book(rows)
+    found = drafted(data, kind="indicator_value")
+    assert asked(found) == {"unpivot.columns.0.two_digit_year_pivot", "fields.indicator"}
+    records = answered(
+        found,
+        data,
+        tmp_path,
+        ("    unpivot:", "      indicator: {value: cellphone}\n    unpivot:"),
+        (
+            "period_kind: jalali_year",
+            "period_kind: jalali_year\n          two_digit_year_pivot: 10",
+        ),
+    )
+    assert {start for start, _ in cells(records, "period_start", "value")} == {
+        "2019-03-21",
+        "2021-03-21",
+    }

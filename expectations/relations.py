@@ -47,22 +47,33 @@ def _fill(query: str, connection: psycopg.Connection, build_id: int, as_of_week:
 
 
 def _each_mart(connection: psycopg.Connection) -> str:
+    """A row a mart: counted once here, for every expectation would count all marts anew."""
     marts = [
         row[0]
-        for row in connection.execute("select mart from ops.mart where not is_retired order by 1")
+        for row in connection.execute(
+            "select mart from ops.mart where not is_retired order by mart"
+        )
     ]
     if not marts:
         raise MissingMartError("no mart is registered: build the warehouse first")
     branches = [
         sql.SQL(
-            "select {name}::text as mart, (select count(*) from {table}) as row_count,"
+            "select {name}::text, (select count(*) from {table}),"
             " coalesce((select m.row_count from history.release_mart as m where m.mart = {name}"
-            " order by m.release_no desc limit 1), 0) as published_count"
+            " order by m.release_no desc limit 1), 0)"
         ).format(name=sql.Literal(mart), table=sql.Identifier("build", mart))
         for mart in marts
     ]
-    union = sql.SQL(" union all ").join(branches).as_string(connection)
-    return f"select * from ({union}) as counted"
+    counted = connection.execute(sql.SQL(" union all ").join(branches)).fetchall()
+    rows = sql.SQL(", ").join(
+        sql.SQL("({}::text, {}::bigint, {}::bigint)").format(*map(sql.Literal, row))
+        for row in counted
+    )
+    return (
+        sql.SQL("select * from (values {}) as counted (mart, row_count, published_count)")
+        .format(rows)
+        .as_string(connection)
+    )
 
 
 def _touched(connection: psycopg.Connection, mart: str, build_id: int) -> str:

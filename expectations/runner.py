@@ -108,7 +108,30 @@ def _library() -> Any:
         import great_expectations as gx  # noqa: TID251
     for name in ("great_expectations", "great_expectations.expectations"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    _ask_for_names_only()
     return gx
+
+
+def _ask_for_names_only() -> None:
+    """Keep the library from fetching a relation to see what its columns are called.
+
+    For the names it runs the whole query and looks at none of the rows, which all come here
+    (1.24, seen November 2026: 9,000 of 9,000). Asked for none of them, the answer is the same.
+    """
+    import sqlalchemy
+    from great_expectations.expectations.metrics import util  # noqa: TID251
+
+    whole = util.column_reflection_fallback
+    if getattr(whole, "asks_for_names_only", False):
+        return
+
+    def names(selectable: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(selectable, sqlalchemy.TextClause):
+            selectable = sqlalchemy.text(f"select * from ({selectable.text}) as asked limit 0")
+        return whole(selectable, *arguments, **options)
+
+    names.asks_for_names_only = True  # type: ignore[attr-defined]
+    util.column_reflection_fallback = names
 
 
 @contextmanager

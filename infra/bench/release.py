@@ -26,6 +26,7 @@ from infra import embedded
 from infra.bench.ingest import Measure
 from infra.errors import PayeshError
 from infra.postgres import connect, migrate
+from infra.postgres.connect import role_url
 from infra.recompute import Recomputed, Recomputer
 from infra.release import current_release, publish, revert, verify
 from infra.settings import Settings
@@ -59,6 +60,18 @@ class Seen:
     faults: list[str] = field(default_factory=list)
     slowest: float = 0.0
     releases: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One night on a long history: publishing (seconds, rows changed) and, before it, judging
+    (seconds, statements on the mart, rows of the largest answer)."""
+
+    seconds: float
+    changed: int
+    gate_seconds: float
+    statements: int
+    most_rows: int
 
 
 @dataclass
@@ -109,14 +122,15 @@ def measure(home: Settings, plan: Plan, say: Say, reader: CellReader | None) -> 
     if plan.history_rows:
         with _server(home, say) as server:
             say(f"one night's delta on {plan.history_rows:,} rows of history")
-            seconds, changed = publish_on_history(server, plan.history_rows)
-            found.append(
-                Measure(
-                    "publishing one week on a long history",
-                    seconds, 3.0, True, "s",
-                    f"{plan.history_rows:,} rows of history, {changed:,} changed",
-                )
-            )  # fmt: skip
+            night = publish_on_history(server, plan.history_rows)
+            of = f"{plan.history_rows:,} rows of history, {night.changed:,} changed"
+            found += [
+                Measure("publishing one week on a long history", night.seconds, 3.0, True, "s", of),
+                Measure("judging one week on a long history", night.gate_seconds, 20.0, True, "s",
+                        f"{of}, {night.statements} statements, the library's import left out"),
+                Measure("rows that left for a check that holds", night.most_rows, 1, True, "rows",
+                        "the largest answer of a statement on the mart"),
+            ]  # fmt: skip
     return found + _traced(home, plan, say, reader)
 
 
@@ -274,10 +288,11 @@ def differing(settings: Settings, dumps: dict[int, dict[str, bytes]]) -> list[st
     return wrong
 
 
-def publish_on_history(settings: Settings, rows: int, per_week: int = 14_000) -> tuple[float, int]:
-    """Return the seconds and changed rows of a night that brings one week to `rows` published.
+def publish_on_history(settings: Settings, rows: int, per_week: int = 14_000) -> Night:
+    """Judge and publish a night that brings one week to `rows` published.
 
     The night adds a week of `per_week` rows and corrects one row in fifty of the eight before.
+    Raises PayeshError when the gate finds a fault: then it did not measure a check that holds.
     """
     make_warehouse(settings, marts=1)
     weeks = max(rows // per_week, 1)
@@ -309,10 +324,68 @@ def publish_on_history(settings: Settings, rows: int, per_week: int = 14_000) ->
         )
         touched = [WEEK - timedelta(weeks=back) for back in range(9)]
         build_id = begin_night(connection, touched, marts=1)
+    gate_seconds, statements, most_rows = _judged(settings, build_id)
     started = time.perf_counter()
     result = publish(settings, build_id)
     seconds = time.perf_counter() - started
-    return seconds, sum(sum(pair) for pair in result.changed.values())
+    changed = sum(sum(pair) for pair in result.changed.values())
+    return Night(seconds, changed, gate_seconds, statements, most_rows)
+
+
+def _judged(settings: Settings, build_id: int) -> tuple[float, int, int]:
+    """Return seconds of the marts gate, its statements on the mart, and their largest answer."""
+    from expectations import run_gate
+    from expectations.runner import known_types
+    from expectations.suites import Suite, load_suites
+
+    slices: list[dict[str, Any]] = [
+        {"id": "key", "type": "expect_compound_columns_to_be_unique",
+         "kwargs": {"column_list": ["project_code", "week_start"]}},
+        {"id": "bounds", "type": "expect_column_values_to_be_between",
+         "kwargs": {"column": "actual_pct", "min_value": 0, "max_value": 200}},
+        {"id": "given", "type": "expect_column_values_to_not_be_null",
+         "kwargs": {"column": "project_code"}},
+        {"id": "none", "type": "unexpected_rows_expectation",
+         "kwargs": {"unexpected_rows_query": "select * from {batch} where night < 0"}},
+    ]  # fmt: skip
+    own = Suite.model_validate(
+        {
+            "suite": "bench_1", "stage": "marts", "version": "1", "purpose": "For a measurement.",
+            "mart": "bench_1",
+            "expectations": [{**one, "severity": "fail", "says": one["id"]} for one in slices],
+        }
+    )  # fmt: skip
+    counts = next(one for one in load_suites(stage="marts") if one.suite == "marts_rows")
+    shrinks = [one for one in counts.expectations if "published_count" in str(one.kwargs)]
+    counts = counts.model_copy(update={"expectations": shrinks})
+    known_types()
+    with _answers() as seen:
+        started = time.perf_counter()
+        verdict = run_gate(
+            role_url(settings, "transform"), "marts", build_id, WEEK, [], suites=[counts, own]
+        )
+        seconds = time.perf_counter() - started
+    if verdict.verdict != "pass":
+        raise PayeshError("the gate of the measurement broke", "bench_1", verdict.message)
+    return seconds, len(seen), max(seen, default=0)
+
+
+@contextmanager
+def _answers() -> Iterator[list[int]]:
+    """Count the rows that each statement on the mart brings here."""
+    import sqlalchemy
+
+    seen: list[int] = []
+
+    def note(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if "bench_1" in statement:
+            seen.append(cursor.rowcount)
+
+    sqlalchemy.event.listen(sqlalchemy.engine.Engine, "after_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.engine.Engine, "after_cursor_execute", note)
 
 
 def open_random_cells(

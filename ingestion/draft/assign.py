@@ -374,9 +374,23 @@ def _says_the_same(one: _Candidate, other: _Candidate, table: Table, lists: Code
     mine = codes(one.at)
     if mine.null_count() < mine.len():
         return mine.equals(codes(other.at)) or mine.equals(codes(other.at, numbers=True))
+    named = {_unmarked(table.columns[c.at].title) for c in (one, other)}
+    if len(named) == 1 and "" not in named:
+        # `Indicator Name` and `Indicator Code` in a file of one indicator
+        return True
     texts = pl.DataFrame([table.columns[c.at].column.text.alias(str(c.at)) for c in (one, other)])
     pairs = texts.drop_nulls().unique()
     return pairs.height > 1 and all(pairs[c].n_unique() == pairs.height for c in pairs.columns)
+
+
+def _unmarked(title: str) -> str:
+    """A title without the words that tell a name from a code."""
+    return bare(_CODE_OR_NAME.sub(" ", _spaced(title)))
+
+
+_CODE_OR_NAME: Final = re.compile(
+    r"(?i)\b(?:name|code|id|title|no|number)\b|نام|کد|عنوان|شناسه|شماره"
+)
 
 
 def _ask_fill_down(mapped: Mapped, item: KindField, drawn: Drawn, table: Table) -> None:

@@ -935,3 +935,13 @@ def test_D2_years_of_two_digits_in_titles_are_asked(tmp_path: Path) -> None:
         "2019-03-21",
         "2021-03-21",
     }
+
+
+def test_a_name_and_a_code_of_one_thing_are_one_field() -> None:
+    data = (
+        b"Province,Indicator Name,Indicator Code,2015,2016\n"
+        b"Tehran,Population,SP.POP,1,2\nYazd,Population,SP.POP,3,4\n"
+    )
+    found = drafted(data, "x.csv", kind="indicator_value")
+    assert columns(found)["indicator"] == "Indicator Name"
+    assert asked(found) == {"fields.indicator.code_list"}

@@ -9,10 +9,10 @@ that a million rows stay columns from the reader to COPY.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import polars as pl
 
@@ -45,6 +45,79 @@ class Merge:
     right: int
 
 
+class ColumnRows(Sequence[list[Any]]):
+    """The rows of a large sheet that is kept in columns: rows are made when somebody looks at them.
+
+    Each column has the texts (Utf8) and the numbers (Float64) of its cells, null where a cell holds
+    none; no cell holds both.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[tuple[pl.Series, pl.Series]],
+        first: int = 0,
+        last: int | None = None,
+    ) -> None:
+        self._columns = columns
+        self._first = first
+        height = columns[0][0].len() if columns else 0
+        self._last = height if last is None else last
+
+    def __len__(self) -> int:
+        return self._last - self._first
+
+    @overload
+    def __getitem__(self, index: int) -> list[Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ColumnRows: ...
+
+    def __getitem__(self, index: int | slice) -> list[Any] | ColumnRows:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                raise ValueError("rows are cut in their order only")
+            stop = max(start, stop)
+            return ColumnRows(self._columns, self._first + start, self._first + stop)
+        at = range(self._first, self._last)[index]
+        return [
+            texts[at] if numbers[at] is None else numbers[at] for texts, numbers in self._columns
+        ]
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for start in range(self._first, self._last, _ROWS_AT_ONCE):
+            height = min(_ROWS_AT_ONCE, self._last - start)
+            values = [
+                _values(texts.slice(start, height), numbers.slice(start, height))
+                for texts, numbers in self._columns
+            ]
+            yield from map(list, zip(*values, strict=True))
+
+    def column(self, at: int) -> tuple[pl.Series, pl.Series]:
+        """The texts and the numbers of a column, of these rows."""
+        if at >= len(self._columns):
+            nothing = pl.Series([None], dtype=pl.Utf8).new_from_index(0, len(self))
+            return nothing, nothing.cast(pl.Float64)
+        texts, numbers = self._columns[at]
+        return texts.slice(self._first, len(self)), numbers.slice(self._first, len(self))
+
+    def values(self, at: int) -> list[Any]:
+        """The values of a column, as rows have them."""
+        return _values(*self.column(at))
+
+
+def _values(texts: pl.Series, numbers: pl.Series) -> list[Any]:
+    if numbers.null_count() == numbers.len():
+        return texts.to_list()
+    if texts.null_count() == texts.len():
+        return numbers.to_list()
+    pairs = zip(texts.to_list(), numbers.to_list(), strict=True)
+    return [text if number is None else number for text, number in pairs]
+
+
+_ROWS_AT_ONCE = 2_000
+
+
 @dataclass
 class Grid:
     """One sheet or text table as read: rows of raw values, addresses zero-based from A1.
@@ -54,7 +127,7 @@ class Grid:
     """
 
     name: str
-    rows: list[list[Any]]
+    rows: list[list[Any]] | ColumnRows
     merges: list[Merge] = field(default_factory=list)
     hidden_rows: frozenset[int] = frozenset()
     hidden_columns: frozenset[int] = frozenset()

@@ -695,8 +695,7 @@ def _lineage(
             return _lineage_by_row(mapped, height), None
         place = None if column.places is None else column.places.place
         places[name] = [position, place, column.header]
-    texts = [(item.texts, mapped[name].text) for name, item in items.items()]
-    return _json_arrays(texts), places
+    return _json_arrays(list(items.values()), height), places
 
 
 def _follows(column: Column, rows: pl.Series) -> bool:
@@ -706,22 +705,29 @@ def _follows(column: Column, rows: pl.Series) -> bool:
     return places.place.startswith("=") or places.rows is rows or places.rows.equals(rows)
 
 
-def _json_arrays(columns: Sequence[tuple[pl.Series, pl.Series]]) -> pl.Series:
-    """The texts of each row as a JSON array, from columns with their distinct texts in front.
+def _json_arrays(items: Sequence[_Field], height: int) -> pl.Series:
+    """The texts of each row as a JSON array.
 
     Written by concatenation, which is several times faster than encoding lists.
     """
     parts: list[pl.Expr] = []
     literal = "["
-    for number, (distinct, text) in enumerate(columns):
+    for number, item in enumerate(items):
+        text = no_reason(height) if item.column is None else item.column.text
+        distinct = item.reading.of_distinct
         literal += "," if number else ""
-        if text.null_count() or distinct.str.contains(_TO_ESCAPE).any():
-            parts += [pl.lit(literal), _json_strings(text)]
+        if text.null_count() or item.texts.str.contains(_TO_ESCAPE).any():
+            if distinct is None:
+                quoted = _json_strings(text)
+            else:
+                written = pl.select(_json_strings(distinct.texts).alias("text")).to_series()
+                quoted = pl.lit(written.gather(distinct.row))
+            parts += [pl.lit(literal), quoted]
             literal = ""
         else:
             parts += [pl.lit(f'{literal}"'), pl.lit(text)]
             literal = '"'
-    frame = pl.DataFrame({"row": pl.repeat(0, columns[0][1].len(), eager=True)})
+    frame = pl.DataFrame({"row": pl.repeat(0, height, eager=True)})
     joined = pl.concat_str(*parts, pl.lit(f"{literal}]"))
     return frame.select(joined.alias("lineage")).to_series()
 

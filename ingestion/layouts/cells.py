@@ -60,6 +60,52 @@ def is_blank(value: Any) -> bool:
     return value is None or (type(value) is str and not value.strip(_SPACES))
 
 
+def stored_cells(texts: pl.Series, numbers: pl.Series) -> Cells:
+    """Cells from texts (Utf8) and numbers (Float64) of which at most one is given for each."""
+    text = without_blanks(texts)
+    if numbers.null_count() == numbers.len():
+        return _kinds(text, None, None)
+    return _kinds(text, _written(numbers), None)
+
+
+def _kinds(text: pl.Series, numbers: pl.Series | None, formats: pl.Series | None) -> Cells:
+    """Texts beside numbers as text, each null where the other is given."""
+    is_error = text.is_in(ERROR_NAMES)
+    if numbers is None and not is_error.any():
+        return Cells(text, None, formats)
+    frame = pl.DataFrame({"text": text, "is_error": is_error}).select(
+        "text",
+        pl.when(pl.col("text").is_null())
+        .then(int(CellType.BLANK))
+        .when("is_error")
+        .then(int(CellType.ERROR))
+        .otherwise(int(CellType.TEXT))
+        .cast(pl.UInt8)
+        .alias("kind"),
+    )
+    if numbers is not None:
+        frame = frame.select(
+            pl.coalesce("text", numbers).alias("text"),
+            pl.when(numbers.is_not_null())
+            .then(pl.lit(int(CellType.NUMBER), pl.UInt8))
+            .otherwise("kind")
+            .alias("kind"),
+        )
+    return Cells(frame.get_column("text"), frame.get_column("kind"), formats)
+
+
+def _written(floats: pl.Series) -> pl.Series:
+    """The shortest text that gives each number again (Utf8)."""
+    whole = (pl.col("f") == pl.col("f").round(0)) & (pl.col("f").abs() < 1e15)
+    integers = pl.col("f").cast(pl.Int64, strict=False).cast(pl.Utf8)
+    frame = floats.rename("f").to_frame()
+    if frame.select((whole | pl.col("f").is_null()).all()).item():
+        return frame.select(integers).to_series()
+    return frame.select(
+        pl.when(whole).then(integers).otherwise(pl.col("f").cast(pl.Utf8))
+    ).to_series()
+
+
 def to_cells(values: Sequence[Any], formats: Mapping[int, str] | None = None) -> Cells:
     """The column `values`; `formats` gives the number format of some of its positions."""
     types = set(map(type, values))
@@ -130,17 +176,7 @@ def without_blanks(text: pl.Series) -> pl.Series:
 
 def _number_text(values: Sequence[Any]) -> pl.Series:
     # int and float apart: an int beyond 2**53 must not pass through a float
-    floats = pl.Series("f", [v if type(v) is float else None for v in values], pl.Float64)
-    whole = (pl.col("f") == pl.col("f").round(0)) & (pl.col("f").abs() < 1e15)
-    text = (
-        floats.to_frame()
-        .select(
-            pl.when(whole)
-            .then(pl.col("f").cast(pl.Int64, strict=False).cast(pl.Utf8))
-            .otherwise(pl.col("f").cast(pl.Utf8))
-        )
-        .to_series()
-    )
+    text = _written(pl.Series([v if type(v) is float else None for v in values], dtype=pl.Float64))
     if any(type(v) is int for v in values):
         ints = pl.Series([str(v) if type(v) is int else None for v in values], dtype=pl.Utf8)
         text = pl.select(pl.coalesce(text, ints)).to_series()

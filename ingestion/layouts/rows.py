@@ -22,6 +22,8 @@ from ingestion.spec.model import Layout
 
 # rows below the header among which units and column numbers stand
 SEARCHED_ROWS: Final = 3
+# so many names are looked at to tell a numbering from names
+LABELS_SEEN: Final = 200
 _NUMBERED: Final = re.compile(r"^\(?(\d{1,3})\)?(?:=.*)?$")
 _RULING: Final = re.compile(r"^[-=+_|:.\u2500-\u257f\u2014\u2013]{3,}$")
 _RULES: Final = frozenset("-=+_|:.\u2014\u2013") | {chr(code) for code in range(0x2500, 0x2580)}
@@ -164,7 +166,7 @@ def _is_numbering(i: int, row: Sequence[Any], labels: Mapping[int, Sequence[Any]
     if found[0] not in (0, 1) or found != list(range(found[0], found[0] + len(found))):
         return False
     for values in labels.values():
-        others = [key(text_of(v) or "") for n, v in enumerate(values[:200]) if n != i]
+        others = [key(text_of(v) or "") for n, v in enumerate(values[:LABELS_SEEN]) if n != i]
         words = sum(bool(text) and not text.isdigit() for text in others)
         if words and words >= sum(text.isdigit() for text in others):
             return True

@@ -15,7 +15,7 @@ import polars as pl
 
 from ingestion.errors import LayoutError
 from ingestion.layouts.address import address, letters
-from ingestion.layouts.cells import Cells, Unvalued, is_blank, text_of, to_cells
+from ingestion.layouts.cells import Cells, Unvalued, is_blank, stored_cells, text_of, to_cells
 from ingestion.layouts.form import cell_at, cut_out
 from ingestion.layouts.header import BESIDE, JOINT, Target
 from ingestion.layouts.labels import refuse_other_years
@@ -24,6 +24,7 @@ from ingestion.layouts.pieces import NUMERIC, Piece, Wide, constant
 from ingestion.layouts.places import Place, find_places
 from ingestion.layouts.region import turn_back
 from ingestion.layouts.rows import (
+    LABELS_SEEN,
     SEARCHED_ROWS,
     Heading,
     below_header,
@@ -39,7 +40,16 @@ from ingestion.normalise.rules import rule
 from ingestion.normalise.text import display, key, key_series
 from ingestion.spec.kinds import KINDS, Kind
 from ingestion.spec.model import Layout, SourceSpec
-from ingestion.table import CellError, Column, ControlTotal, Finding, Grid, Merge, Places
+from ingestion.table import (
+    CellError,
+    Column,
+    ColumnRows,
+    ControlTotal,
+    Finding,
+    Grid,
+    Merge,
+    Places,
+)
 
 RULE: Final = rule("layout")
 
@@ -67,13 +77,34 @@ class _Field:
 
     target: Target
     column: int
-    values: list[Any]
+    # the values, or the rows that have them: of a large sheet few are looked at one by one
+    given: list[Any] | ColumnRows
     cells: Cells
     is_numeric: bool
     # whether merged ranges have changed `values`, so that `cells` is out of date
     is_changed: bool = False
     # data row -> the row from which a merged label was taken
     filled_from: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of the rows below the header, to be read and changed."""
+        if isinstance(self.given, ColumnRows):
+            self.given = self.given.values(self.column)
+        return self.given
+
+    def head(self, count: int) -> list[Any]:
+        """The first values, to be read."""
+        if isinstance(self.given, ColumnRows):
+            return self.given[:count].values(self.column)
+        return self.given[:count]
+
+    def blanks(self, rows: Sequence[int]) -> list[int]:
+        """Those of the rows that have nothing in this column."""
+        if self.is_changed:
+            return [i for i in rows if is_blank(self.values[i])]
+        blank = set(self.cells.text.is_null().arg_true().to_list())
+        return [i for i in rows if i in blank] if blank else []
 
 
 class _Table:
@@ -88,8 +119,10 @@ class _Table:
         self._rows = grid.rows[self._first :]
         # headings between the data rows
         self._headings: list[Heading] = []
-        while self._rows and all(map(is_blank, self._rows[-1])):
-            self._rows.pop()
+        filled = len(self._rows)
+        while filled and all(map(is_blank, self._rows[filled - 1])):
+            filled -= 1
+        self._rows = self._rows[:filled]
         self._formats: dict[int, dict[int, str]] = defaultdict(dict)
         for (row, column), shown in grid.number_formats.items():
             self._formats[column][row - self._first] = shown
@@ -97,7 +130,10 @@ class _Table:
         for target, column in header.found.items():
             if target.field is not None or target.wide is not None:
                 values = self._values(column)
-                cells = to_cells(values, self._formats[column])
+                if isinstance(values, ColumnRows):
+                    cells = stored_cells(*values.column(column))
+                else:
+                    cells = to_cells(values, self._formats[column])
                 self._fields.append(_Field(target, column, values, cells, self._is_numeric(target)))
         self._counts: Counter[str] = Counter()
 
@@ -198,7 +234,11 @@ class _Table:
                             address(self._grid.name, self._first + i, column),
                         )
 
-    def _values(self, column: int) -> list[Any]:
+    def _values(self, column: int) -> list[Any] | ColumnRows:
+        grid = self._grid
+        has_more = grid.number_formats or grid.unvalued_formulas
+        if isinstance(self._rows, ColumnRows) and not has_more:
+            return self._rows
         values = [row[column] if column < len(row) else None for row in self._rows]
         for (row, at), formula in self._grid.unvalued_formulas.items():
             if at == column and 0 <= row - self._first < len(values):
@@ -215,11 +255,11 @@ class _Table:
         cells = one.cells
         setting = self._layout.fields.get(one.target.field or "")
         if setting is not None and setting.pattern is not None:
-            one.values = [cut_out(value, setting) for value in one.values]
+            one.given = [cut_out(value, setting) for value in one.values]
             one.is_changed = True
         if one.is_changed:
             cells = to_cells(one.values, self._formats[one.column])
-        if len(keep) < len(one.values):
+        if len(keep) < len(self._rows):
             cells = cells.take(pl.Series(keep, dtype=pl.UInt32))
         at: pl.Series | Places = Places(rows_at, letters(one.column))
         if one.filled_from:
@@ -316,7 +356,7 @@ class _Table:
         return [one for one in self._fields if one.target.field in keys]
 
     def _label_values(self, labels: list[_Field]) -> dict[int, list[Any]]:
-        return {one.column: one.values for one in labels}
+        return {one.column: one.head(LABELS_SEEN) for one in labels}
 
     def _mark_groups(self, state: list[str | None], totals: frozenset[str]) -> None:
         """Headings inside the table: rows with one text only that a pattern of the layout fits.
@@ -571,7 +611,7 @@ class _Table:
                 or (setting.required is False and not setting.fill_down)
             ):
                 continue
-            blank = [i for i in keep if is_blank(one.values[i])]
+            blank = one.blanks(keep)
             if len(blank) < len(keep):
                 found.update((i, f"{one.target.field}:missing-key") for i in blank)
         if self._grid.is_delimited:

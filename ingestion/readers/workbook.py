@@ -22,10 +22,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
+import polars as pl
+
 from ingestion.errors import HouseError, ReadError
 from ingestion.readers.encoding import damage, decode
 from ingestion.readers.limits import Limits
-from ingestion.table import CellError, Grid, Merge
+from ingestion.table import CellError, ColumnRows, Grid, Merge
+from ingestion.untrusted.plain import NO_TEXT
 
 # -I: neither the environment nor the current folder has a say in what the child imports
 _COMMAND = [
@@ -46,6 +50,8 @@ _REMEDIES: Final = {
     "html-without-table": "The link may lead to a login page: check it in a browser.",
 }
 _NUL: Final = "\x00"
+# a bound on what the child may make this process hold, above any limit of a file
+_MAX_CELLS: Final = 200_000_000
 _LAST_WORDS_SECONDS: Final = 5
 _RESEND: Final = "Open it in a spreadsheet program, save it anew as .xlsx and send it again."
 
@@ -191,6 +197,7 @@ class _Child:
         process.stdin.write(data)
         process.stdin.flush()
         grids: list[Grid] = []
+        cells: list[dict[int, tuple[bytes, bytes, bytes]]] = []
         while True:
             message = self._receive(process)
             match message:
@@ -199,7 +206,15 @@ class _Child:
                 case ("sheet", meta):
                     grids.append(_grid(meta))
                 case ("rows", rows):
-                    grids[-1].rows.extend(rows)
+                    _listed(grids[-1]).extend(rows)
+                case ("cells", chunk):
+                    cells.append(chunk)
+                case ("texts", texts):
+                    grids[-1].rows = _column_rows(cells, texts)
+                    cells = []
+                case ("again",):
+                    grids.pop()
+                    cells = []
                 case ("details", details):
                     _add_details(grids[-1], details)
                 case ("end",):
@@ -277,6 +292,49 @@ def _grid(meta: dict[str, Any]) -> Grid:
     return Grid(str(meta["name"]), [], merges, is_hidden=bool(meta["is_hidden"]))
 
 
+def _listed(grid: Grid) -> list[list[Any]]:
+    if isinstance(grid.rows, ColumnRows):
+        raise pickle.UnpicklingError("the reader sent rows for a sheet of columns")
+    return grid.rows
+
+
+def _column_rows(
+    chunks: list[dict[int, tuple[bytes, bytes, bytes]]], texts: list[str]
+) -> ColumnRows:
+    """The cells of a sheet: what the child says of them is checked, not believed."""
+    words = pl.Series(texts, dtype=pl.Utf8)
+    parts: dict[int, list[tuple[pl.Series, pl.Series, pl.Series]]] = {}
+    height = width = 0
+    for chunk in chunks:
+        for at, (rows, numbers_of_texts, numbers) in chunk.items():
+            part = (
+                pl.Series(np.frombuffer(rows, np.uint32)),
+                pl.Series(np.frombuffer(numbers_of_texts, np.uint32)),
+                pl.Series(np.frombuffer(numbers, np.float64)).fill_nan(None),
+            )
+            if len({series.len() for series in part}) > 1:
+                raise pickle.UnpicklingError("the reader sent cells of unequal length")
+            parts.setdefault(int(at), []).append(part)
+            height = max(height, int(part[0].max() or 0) + 1)  # type: ignore[arg-type]
+            width = max(width, int(at) + 1)
+    if width * height > _MAX_CELLS:
+        raise pickle.UnpicklingError("the reader sent more cells than there may be")
+    columns = []
+    for at in range(width):
+        text = pl.Series([None], dtype=pl.Utf8).new_from_index(0, height)
+        number = pl.Series([None], dtype=pl.Float64).new_from_index(0, height)
+        if at in parts:
+            rows, index, value = (pl.concat(list(one)) for one in zip(*parts.pop(at), strict=True))
+            index = index.replace(NO_TEXT, None)
+            if (index >= words.len()).any():
+                raise pickle.UnpicklingError("the reader sent the number of no text")
+            place = pl.repeat(None, height, dtype=pl.UInt32, eager=True)
+            place = place.scatter(rows, pl.int_range(rows.len(), dtype=pl.UInt32, eager=True))
+            text, number = words.gather(index).gather(place), value.gather(place)
+        columns.append((text, number))
+    return ColumnRows(columns)
+
+
 def _add_details(grid: Grid, details: dict[str, Any]) -> None:
     grid.hidden_rows = frozenset(details.get("hidden_rows", ()))
     grid.hidden_columns = frozenset(details.get("hidden_columns", ()))
@@ -295,9 +353,10 @@ def _add_details(grid: Grid, details: dict[str, Any]) -> None:
 
 
 def _set(grid: Grid, row: int, column: int, value: Any) -> None:
-    while len(grid.rows) <= row:
-        grid.rows.append([])
-    cells = grid.rows[row]
+    rows = _listed(grid)
+    while len(rows) <= row:
+        rows.append([])
+    cells = rows[row]
     cells.extend([None] * (column + 1 - len(cells)))
     cells[column] = value
 

@@ -33,6 +33,12 @@ def is_scaling(code: str) -> bool:
     return "%" in _LITERAL.sub("", code)
 
 
+def shows_a_plain_number(code: str) -> bool:
+    """Whether a number format can show nothing but the number itself, perhaps with words."""
+    bare = re.sub(r'"[^"]*"|\\.|_.|\*.|\[(?:Red|Blue|Black|White|Green)\]', "", code)
+    return bool(re.fullmatch(r"(?:General|@|E[+-]|[#0?,.;()+ -])+", bare))
+
+
 def raised(text: str) -> str:
     """Text that stands above the line, its digits as such: the mark of a footnote is no digit."""
     return text.translate(_RAISED)

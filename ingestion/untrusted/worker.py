@@ -6,8 +6,9 @@ child that cannot even start is never mistaken for a workbook that cannot be rea
 In, on standard input, for each file: an 8-byte length and a JSON header (`format`, `size`, limits),
 then the bytes. Out, on standard output: length-prefixed pickles of built-in values and datetime
 objects only: ("sheet", {...}), ("rows", [...]), ..., ("details", {...}), then ("end",) or
-("error", code, message). The parent unpickles nothing else, so a taken-over child can lie about
-cells but not run code outside.
+("error", code, message). A large sheet of plain values comes as ("cells", {...}), ...,
+("texts", [...]), unless ("again",) takes it back. The parent unpickles nothing else, so a
+taken-over child can lie about cells but not run code outside.
 
 calamine reads the cells. What it drops (error values, formulas that were never computed, hidden
 marks, number formats) the modules beside this one add.
@@ -21,7 +22,7 @@ import pickle
 import resource
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, BinaryIO
 
 import python_calamine
@@ -29,10 +30,13 @@ import python_calamine
 from ingestion.untrusted.common import Refused, address
 from ingestion.untrusted.html_tables import read_html
 from ingestion.untrusted.ods import Ods, with_mimetype
+from ingestion.untrusted.plain import NotPlain
 from ingestion.untrusted.xls import Xls
 from ingestion.untrusted.xlsx import Xlsx
 
 CHUNK_ROWS = 20_000
+# with less memory than this, the libraries of the column-wise way cannot even start
+PLAIN_MEGABYTES = 768
 
 
 def main() -> None:
@@ -97,6 +101,12 @@ def _read(data: bytes, header: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
     for meta in book.sheets_metadata:
         if meta.typ is not python_calamine.SheetTypeEnum.WorkSheet:
             continue
+        is_hidden = meta.visible is not python_calamine.SheetVisibleEnum.Visible
+        if isinstance(details, Xlsx) and int(header["memory_megabytes"]) >= PLAIN_MEGABYTES:
+            cells = yield from _plain(details, meta.name, is_hidden, budget)
+            if cells is not None:
+                budget -= cells
+                continue
         try:
             sheet = book.get_sheet_by_name(meta.name)
         except (python_calamine.CalamineError, OSError, ValueError) as error:
@@ -108,7 +118,7 @@ def _read(data: bytes, header: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
             "sheet",
             {
                 "name": meta.name,
-                "is_hidden": meta.visible is not python_calamine.SheetVisibleEnum.Visible,
+                "is_hidden": is_hidden,
                 "merges": [(a[0], a[1], b[0], b[1]) for a, b in sheet.merged_cell_ranges or []],
             },
         )
@@ -125,6 +135,35 @@ def _read(data: bytes, header: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         found = details.of(meta.name)
         if found:
             yield ("details", found)
+
+
+def _plain(
+    details: Xlsx, name: str, is_hidden: bool, budget: int
+) -> Generator[tuple[Any, ...], None, int | None]:
+    """A large sheet of plain values, column-wise; returns its cells, None when it is no such sheet.
+
+    What was sent of a sheet that turns out to be none is taken back.
+    """
+    try:
+        sheet = details.plain(name)
+        if sheet is None:
+            return None
+        yield ("sheet", {"name": name, "is_hidden": is_hidden, "merges": []})
+        try:
+            for chunk in sheet.chunks(budget):
+                yield ("cells", chunk)
+        except NotPlain:
+            yield ("again",)
+            return None
+    except NotPlain:
+        return None
+    yield ("texts", sheet.texts)
+    found: dict[str, Any] = {"merges": sheet.merges}
+    comments = details.comments_of(name)
+    if comments:
+        found["comments"] = comments
+    yield ("details", found)
+    return sheet.cells
 
 
 def _rows(sheet: python_calamine.CalamineSheet, first_column: int) -> Iterator[tuple[Any, ...]]:

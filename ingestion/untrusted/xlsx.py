@@ -12,7 +12,7 @@ import io
 import posixpath
 import re
 import zipfile
-from typing import Any
+from typing import Any, Final
 
 from lxml import etree
 
@@ -23,13 +23,17 @@ from ingestion.untrusted.common import (
     parser,
     position,
     raised,
+    shows_a_plain_number,
 )
+from ingestion.untrusted.plain import MIN_BYTES, PlainSheet
 
 # traces of formulas, hidden parts and errors in the raw XML
 _MARKERS = (b"<f", b'hidden="1"', b'hidden="true"', b't="e"')
 # where the writer gives every element a namespace prefix
 _PREFIXED = (b":f>", b":f ", b":f/")
 _RAISED = b'"superscript"'
+# the formats of numbers that every spreadsheet program knows, those of percentages left out
+_PLAIN_FORMATS: Final = frozenset(map(str, (*range(5), 11, 12, 13, *range(37, 41), 48, 49)))
 # a reference to another workbook, by its number: [1]Sheet1!A1
 _EXTERNAL = re.compile(r"\[\d+\]")
 
@@ -49,6 +53,41 @@ class Xlsx:
         self._raised = self._raised_strings()
         self._has_links = any(name.startswith("xl/externalLinks/") for name in self._names)
         self._paths = self._sheet_paths()
+
+    def plain(self, sheet: str) -> PlainSheet | None:
+        """A large sheet that may be read column-wise; None for the others."""
+        path = self._paths.get(sheet)
+        if path is None or path not in self._names or self._raised:
+            return None
+        if self._zip.getinfo(self._names[path]).file_size < MIN_BYTES:
+            return None
+        return PlainSheet(
+            self._zip,
+            self._names[path],
+            self._names.get("xl/sharedStrings.xml"),
+            self._unusual_styles(),
+        )
+
+    def comments_of(self, sheet: str) -> dict[tuple[int, int], str]:
+        """The comments on a sheet that holds nothing else that calamine drops."""
+        return self._comments(self._paths[sheet])
+
+    def _unusual_styles(self) -> list[int]:
+        """Cell styles under which a number may be a date, a time or a percentage."""
+        root = self._tree("xl/styles.xml")
+        if root is None:
+            return []
+        codes = {
+            node.get("numFmtId", ""): node.get("formatCode", "") for node in root.iter("{*}numFmt")
+        }
+        cells = root.find("{*}cellXfs")
+        found = []
+        for index, node in enumerate([] if cells is None else cells.iterfind("{*}xf")):
+            number = node.get("numFmtId", "0")
+            is_plain = number in _PLAIN_FORMATS and number not in codes
+            if not is_plain and not shows_a_plain_number(codes.get(number, "")):
+                found.append(index)
+        return found
 
     def of(self, sheet: str) -> dict[str, Any]:
         path = self._paths.get(sheet)

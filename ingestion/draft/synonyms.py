@@ -44,12 +44,14 @@ _NEUTRAL: Final = tuple(
 )
 
 
+@lru_cache(maxsize=65_536)
 def bare(text: str) -> str:
     """The text key of a title without brackets and signs; `plannedPct` is `planned_pct`."""
     spaced = _CAMEL.sub("_", _BRACKETS.sub(" ", text))
     return _SIGNS.sub("", key(spaced))
 
 
+@lru_cache(maxsize=65_536)
 def language_of(title: str) -> tuple[str, str] | None:
     """A title without the mark of its language, and the language: `name_en`, `Province_FA`."""
     match = _LANGUAGE.match(_CAMEL.sub("_", title.strip()))

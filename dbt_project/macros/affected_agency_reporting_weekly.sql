@@ -14,8 +14,8 @@ owed as (
     {{ owed_reports() }}
 ),
 
-last_week as (
-    select max(period_start) as week_start from standing where period_kind = 'week'
+changed as (
+    {{ sources_changed() }}
 ),
 
 came_in as (
@@ -74,48 +74,43 @@ now_shown as (
             r.source,
             r.period_kind,
             r.period_start
-        from last_week as l
-        cross join sources as s
+        from sources as s
         inner join {{ ref('int_' ~ kind ~ '_latest') }} as r
             on
                 s.source = r.source
-                and r.period_start > l.week_start
+                and r.period_start > {{ week_last_shown() }}
                 and r.period_start <= {{ as_of_week() }}
         where r.period_kind = 'week'
         {{ 'union' if not loop.last }}
     {% endfor %}
 ),
 
--- duty or its terms have changed, or the week is not (or no longer) shown
+-- duty or its terms have changed, or the week is newly shown
 judged_differently as (
     select
-        coalesce(t.source, o.source) as source,
-        coalesce(t.period_kind, o.period_kind) as period_kind,
-        coalesce(t.period_start, o.period_start) as period_start
+        t.source,
+        t.period_kind,
+        t.period_start
     from standing as t
-    full outer join owed as o
-        on
-            t.source = o.source
-            and t.period_kind = o.period_kind
-            and t.period_start = o.period_start
-    left join sources as s on t.source = s.source
+    inner join changed as c on t.source = c.source
+    union
+    -- when a source was retired nobody notes, so it is asked every time
+    select
+        t.source,
+        t.period_kind,
+        t.period_start
+    from sources as s
+    inner join standing as t on s.source = t.source
+    where t.expected = 1 and t.period_start > s.retired_on
+    union
+    select
+        o.source,
+        o.period_kind,
+        o.period_start
+    from owed as o
     where
-        t.source is null
-        or (t.period_kind = 'week' and t.period_start > {{ as_of_week() }})
-        or t.expected <> (o.source is not null)::integer
-        or (t.agency_code, t.is_simulated) is distinct from (s.agency_code, s.is_simulated)
-        or (
-            t.expected = 1
-            and (
-                t.due_at is distinct from {{ due_at(
-                    't.period_start', 's.due_hours + coalesce(o.extra_hours, 0)'
-                ) }}
-                or t.on_time <> coalesce((
-                    t.first_received_at
-                    <= t.due_at + s.grace_hours::double precision * interval '1 hour'
-                )::integer, 0)
-            )
-        )
+        o.period_start > {{ week_last_shown() }}
+        or o.source in (select c.source from changed as c)
 )
 
 select * from came_in

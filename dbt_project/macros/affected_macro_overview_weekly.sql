@@ -1,4 +1,4 @@
-{# Weeks in which a mart below was written again, the weeks after them, and weeks newly shown. #}
+{# Weeks in which a mart below was written again, and the weeks after them. #}
 {% macro affected_macro_overview_weekly() -%}
 with
 
@@ -9,31 +9,20 @@ touched as (
         {{ touched_since_last_build(mart) }}
         {{ 'union' if not loop.last }}
     {% endfor %}
-),
-
-shown as (
-    select week_start from {{ ref('project_progress_weekly') }}
-    union
-    select period_start as week_start
-    from {{ ref('agency_reporting_weekly') }}
-    where period_kind = 'week' and expected = 1
-),
-
-standing as (
-    select distinct week_start from {{ this }}
 )
 
-select coalesce(s.week_start, k.week_start) as week_start
-from shown as s
-full outer join standing as k on s.week_start = k.week_start
-where
-    s.week_start is null
-    or k.week_start is null
-    or exists (
-        select
-        from touched as t
-        where
-            t.partition_start is null
-            or t.partition_start in (s.week_start, s.week_start - 7)
-    )
+select t.partition_start + 7 * ahead.weeks as week_start
+from touched as t
+cross join generate_series(0, 1) as ahead (weeks)
+where t.partition_start is not null
+{% for relation, week in [
+    (ref('project_progress_weekly'), 'week_start'),
+    (ref('agency_reporting_weekly'), 'period_start'),
+    (this, 'week_start')
+] -%}
+    union
+    select k.{{ week }} as week_start
+    from {{ relation }} as k
+    where exists (select from touched as t where t.partition_start is null)
+{% endfor %}
 {%- endmacro %}

@@ -14,18 +14,7 @@ projects as (
 ),
 
 first_week as (
-    select min(r.period_start) as week_start
-    from projects as p
-    cross join lateral (
-        select t.period_start
-        from {{ ref('int_progress_latest') }} as t
-        where
-            t.project_code = p.project_code
-            and t.province_code = ''
-            and not t.is_retracted
-        order by t.period_start
-        limit 1
-    ) as r
+    {{ first_report_week() }}
 ),
 
 grid as (

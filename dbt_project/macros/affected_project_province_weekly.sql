@@ -1,17 +1,9 @@
 {#
     Slices to compute again: from the first corrected week of a pair on (weeks since the last
-    report, who is expected), and every known pair in weeks that are not (or no longer) shown.
+    report, who is expected), and every known pair in weeks that are newly shown.
 #}
 {% macro affected_project_province_weekly() -%}
 with
-
-standing as (
-    select * from {{ this }}
-),
-
-last_week as (
-    select max(week_start) as week_start from standing
-),
 
 weeks as (
     select week_start from {{ ref('dim_week') }} where week_start <= {{ as_of_week() }}
@@ -57,13 +49,5 @@ select
     p.province_code,
     w.week_start
 from pairs as p
-cross join last_week as l
-inner join weeks as w on w.week_start > l.week_start
-union
-select
-    project_code,
-    province_code,
-    week_start
-from standing
-where week_start > {{ as_of_week() }}
+inner join weeks as w on w.week_start > {{ week_last_shown() }}
 {%- endmacro %}

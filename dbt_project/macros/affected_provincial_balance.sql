@@ -4,27 +4,22 @@ with
 
 touched as (
     {{ touched_since_last_build('provincial_indicator') }}
-),
+)
 
-keys as (
+{% for relation in [ref('provincial_indicator'), this] -%}
     select
-        indicator_code,
-        period_kind,
-        period_start
-    from {{ ref('provincial_indicator') }}
+        k.indicator_code,
+        k.period_kind,
+        k.period_start
+    from {{ relation }} as k
+    where k.period_start in (select t.partition_start from touched as t)
     union
     select
-        indicator_code,
-        period_kind,
-        period_start
-    from {{ this }}
-)
-
-select k.*
-from keys as k
-where exists (
-    select
-    from touched as t
-    where t.partition_start is null or t.partition_start = k.period_start
-)
+        k.indicator_code,
+        k.period_kind,
+        k.period_start
+    from {{ relation }} as k
+    where exists (select from touched as t where t.partition_start is null)
+    {{ 'union' if not loop.last }}
+{% endfor %}
 {%- endmacro %}

@@ -22,15 +22,8 @@ came_in as (
     where {{ is_new_load('target') }} and indicator_code <> ''
 ),
 
-last_weeks as (
-    select
-        i.indicator_code,
-        (
-            select max(t.period_start)
-            from standing as t
-            where t.indicator_code = i.indicator_code and t.period_kind = 'week'
-        ) as week_start
-    from {{ ref('indicator') }} as i
+changed as (
+    {{ sources_changed() }}
 )
 
 select * from came_in
@@ -39,11 +32,11 @@ select
     r.indicator_code,
     r.period_kind,
     r.period_start
-from last_weeks as l
+from {{ ref('indicator') }} as i
 inner join {{ ref('int_indicator_value_latest') }} as r
     on
-        l.indicator_code = r.indicator_code
-        and r.period_start > coalesce(l.week_start, date '1900-01-01')
+        i.indicator_code = r.indicator_code
+        and r.period_start > {{ week_last_shown() }}
         and r.period_start <= {{ as_of_week() }}
 where r.period_kind = 'week' and r.province_code <> ''
 union
@@ -52,8 +45,5 @@ select
     t.period_kind,
     t.period_start
 from standing as t
-inner join {{ ref('stg_source') }} as s on t.source = s.source
-where
-    t.is_simulated <> s.is_simulated
-    or (t.period_kind = 'week' and t.period_start > {{ as_of_week() }})
+inner join changed as s on t.source = s.source
 {%- endmacro %}

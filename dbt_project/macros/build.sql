@@ -73,3 +73,17 @@
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
+
+{#
+    Whether this model is made anew: asked for all, or a seed below it has changed, which the runner
+    tells by name (PAYESH_REFRESHED, node ids). A seed's own rows are replaced in place, so that no
+    view on it is dropped.
+#}
+{% macro should_full_refresh() -%}
+    {%- set configured = config.get('full_refresh') -%}
+    {%- if configured is not none -%}
+        {{ return(configured) }}
+    {%- endif -%}
+    {%- set refreshed = (env_var('PAYESH_REFRESHED', '') if execute else '').split(' ') -%}
+    {{ return(flags.FULL_REFRESH or model.unique_id in refreshed) }}
+{%- endmacro %}

@@ -12,10 +12,14 @@ reported as (
         project_code,
         week_start,
         actual_pct,
-        planned_pct,
-        row_number() over (partition by project_code order by week_start) as report_no
+        row_number() over series as report_no,
+        array_agg(actual_pct) over last_six as actuals,
+        array_agg(week_start) over last_six as weeks
     from {{ ref('project_progress_weekly') }}
     where actual_pct is not null
+    window
+        series as (partition by project_code order by week_start),
+        last_six as (series rows between 5 preceding and current row)
 ),
 
 slopes as (
@@ -23,19 +27,20 @@ slopes as (
         r.project_code,
         r.week_start,
         r.actual_pct,
-        later.actual_pct - earlier.actual_pct as rise_pct,
-        (later.week_start - earlier.week_start) / 7 as weeks
+        r.actuals[later.no] - r.actuals[earlier.no] as rise_pct,
+        (r.weeks[later.no] - r.weeks[earlier.no]) / 7 as weeks
     from reported as r
-    inner join reported as earlier
-        on
-            r.project_code = earlier.project_code
-            and earlier.report_no between r.report_no - 5 and r.report_no - 1
-    inner join reported as later
-        on
-            r.project_code = later.project_code
-            and later.report_no > earlier.report_no
-            and later.report_no <= r.report_no
-    where r.report_no >= 3 and r.actual_pct < 100
+    {% if is_incremental() -%}
+        inner join {{ affected(this.identifier) }} as a
+            on r.project_code = a.project_code and r.week_start = a.week_start
+    {% endif -%}
+    cross join generate_series(1, 5) as earlier (no)
+    cross join generate_series(2, 6) as later (no)
+    where
+        r.report_no >= 3
+        and r.actual_pct < 100
+        and earlier.no < later.no
+        and later.no <= cardinality(r.weeks)
 ),
 
 sorted as (

@@ -1,10 +1,19 @@
 {#
     CTEs that the scorecard and its components stand on: every component of the version of weights
-    in force, by agency and week, unrounded, with the weights of its index that have a value.
+    in force, by agency and week, unrounded, with the weights of its index that have a value; in a
+    night's delta of the affected weeks and those `back_weeks` before them.
 #}
-{% macro scorecard_ctes() -%}
+{% macro scorecard_ctes(back_weeks=0) -%}
 weeks as (
-    select distinct week_start from {{ ref('project_progress_weekly') }}
+    select distinct week_start
+    from {{ ref('project_progress_weekly') }}
+    {% if is_incremental() -%}
+        where week_start in (
+            select a.week_start - 7 * back.weeks
+            from {{ affected(this.identifier) }} as a
+            cross join (values (0), ({{ back_weeks }})) as back (weeks)
+        )
+    {%- endif %}
 ),
 
 agencies as (
@@ -29,22 +38,24 @@ projects as (
     from {{ ref('project_agency') }} as b
     inner join {{ ref('project') }} as p on b.project_code = p.project_code
     inner join {{ ref('project_progress_weekly') }} as v on b.project_code = v.project_code
+    inner join weeks as w on v.week_start = w.week_start
     where b.is_lead
     group by b.agency_code, v.week_start
 ),
 
 obligations as (
     select
-        agency_code,
-        week_start,
+        s.agency_code,
+        s.week_start,
         {{ ratio(
-            "count(*) filter (where state in ('done_on_time', 'live', 'due_soon'))",
+            "count(*) filter (where s.state in ('done_on_time', 'live', 'due_soon'))",
             "count(*) filter (
-                where state in ('done_on_time', 'live', 'due_soon', 'done_late', 'breached')
+                where s.state in ('done_on_time', 'live', 'due_soon', 'done_late', 'breached')
             )"
         ) }} as obligations
-    from {{ ref('int_obligation_state') }}
-    group by agency_code, week_start
+    from {{ ref('int_obligation_state') }} as s
+    inner join weeks as w on s.week_start = w.week_start
+    group by s.agency_code, s.week_start
 ),
 
 -- the last four weeks, this one included
@@ -56,8 +67,9 @@ reports as (
         {{ ratio('sum(r.cells_filled)', 'sum(r.cells_required)') }} as completeness,
         1 - {{ ratio('sum(r.copied_forward)', 'sum(r.records)') }} as freshness
     from weeks as w
+    cross join generate_series(0, 21, 7) as back (days)
     inner join {{ ref('agency_reporting_weekly') }} as r
-        on r.period_start between w.week_start - 21 and w.week_start
+        on w.week_start - back.days = r.period_start
     where r.period_kind = 'week'
     group by r.agency_code, w.week_start
 ),

@@ -4,7 +4,7 @@
 #}
 {% macro analyze_when_made() -%}
     {%- if execute -%}
-        {%- if model.config.materialized == 'table' or flags.FULL_REFRESH -%}
+        {%- if model.config.materialized == 'table' or should_full_refresh() -%}
             analyze {{ this }}
         {%- endif -%}
     {%- endif -%}

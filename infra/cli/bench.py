@@ -2,7 +2,8 @@
 
 In: which benchmark, how many rows. Out: ratios measured in one run; exit code 1 when a limit is
 missed. It works in a throw-away Postgres under PAYESH_HOME/bench.
-Run it: `payesh bench ingest`, `payesh bench release`, `payesh bench nights`
+Run it: `payesh bench ingest`, `payesh bench release`, `payesh bench warehouse`,
+`payesh bench nights`
 """
 
 from __future__ import annotations
@@ -75,6 +76,50 @@ def release(
     settings = Settings.from_env()
     plan = Plan(publications=publications, nights=nights, history_rows=history_rows, cells=cells)
     found = measure(settings, plan, say, cell_reader(settings, max_files=1000))
+    emit(ctx, _text(found), {"measures": [{**asdict(m), "is_met": m.is_met} for m in found]})
+    if any(m.is_met is False for m in found):
+        ctx.exit(EXIT_FINDINGS)
+
+
+@group.command("warehouse")
+@click.option(
+    "--history",
+    default="1000000,5000000,20000000",
+    show_default=True,
+    help="Progress facts of each size, separated by commas.",
+)
+@click.option("--nights", default=2, show_default=True, help="Of each size; the quickest counts.")
+@click.option("--no-textbook", is_flag=True, help="Leave out the textbook form of the models.")
+@click.option("--no-check", is_flag=True, help="Don't hold the nights against a full refresh.")
+@click.option("--keep", is_flag=True, help="Leave the databases, and use those that stand.")
+@json_option
+@click.pass_context
+def warehouse(
+    ctx: click.Context, history: str, nights: int, no_textbook: bool, no_check: bool, keep: bool
+) -> None:
+    """One week's delta on a long history: against a short one, a full refresh, the textbook."""
+    from infra.bench.warehouse import Plan, measure
+
+    stderr = console(stderr=True)
+
+    def say(line: str) -> None:
+        if not wants_json(ctx):
+            stderr.print(f"  {line}", style="dim")
+
+    try:
+        sizes = tuple(sorted({int(size.replace("_", "")) for size in history.split(",")}))
+    except ValueError:
+        sizes = ()
+    if not sizes or sizes[0] < 1 or nights < 1:
+        raise click.BadParameter("give whole numbers from 1 on, as in 1000000,20000000")
+    plan = Plan(
+        history=sizes,
+        nights=nights,
+        with_textbook=not no_textbook,
+        with_check=not no_check,
+        keep=keep,
+    )
+    found = measure(Settings.from_env(), plan, say)
     emit(ctx, _text(found), {"measures": [{**asdict(m), "is_met": m.is_met} for m in found]})
     if any(m.is_met is False for m in found):
         ctx.exit(EXIT_FINDINGS)

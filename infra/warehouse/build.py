@@ -33,7 +33,7 @@ from infra.postgres import connect, libpq_environment
 from infra.settings import PROJECT_ROOT, Settings, quiet_environment
 from infra.warehouse import catalogue
 from infra.warehouse.child import BUSY, LOCK
-from infra.warehouse.fingerprint import code_sha256, reference_sha256
+from infra.warehouse.fingerprint import code_sha256, reference_files, reference_sha256
 
 SATURDAY: Final = 5
 DBT_SECONDS: Final = 3 * 3600.0
@@ -50,7 +50,8 @@ class WarehouseError(PayeshError):
 class Build:
     """A row of ops.build. `loads` counts what it takes in; a full refresh rebuilds everything.
 
-    `status`: running, built or failed. `seeds` says whether reference data is written anew.
+    `status`: running, built or failed. `changed_seeds` names the reference data that is written
+    anew in a build that is no full refresh: what is made of it is rebuilt, nothing else.
     """
 
     build_id: int
@@ -62,11 +63,12 @@ class Build:
     reference_sha256: str
     status: str
     loads: int
+    changed_seeds: tuple[str, ...] = ()
 
     @property
-    def seeds(self) -> bool:
-        """Reference data is part of every full refresh: a change of it is one of the causes."""
-        return self.is_full_refresh
+    def makes_anew(self) -> bool:
+        """Whether tables are made anew, and with them the views that stand on them."""
+        return self.is_full_refresh or bool(self.changed_seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,12 @@ def start_build(
 ) -> Build:
     """Open a build over every load that no finished build has taken in.
 
-    Decides whether all is rebuilt: on the first build, when the models' code or the reference
-    data have changed, when the week moves back, when a table is missing, after a full refresh
-    that failed, or when `full_refresh` asks for it. A build that was left running is marked as
-    failed. Raises RefusedError when `as_of_week` is no Saturday, WarehouseError while another
+    Decides whether all is rebuilt: on the first build, when the models' code or the columns of
+    reference data have changed, when the week moves back, when a table is missing, after a full
+    refresh that failed, or when `full_refresh` asks for it. Changed rows of reference data rebuild
+    what is made of them. Partitions that earlier builds have rewritten and no release shows count
+    as rewritten by this one, so that its gate judges them. A build that was left running is marked
+    as failed. Raises RefusedError when `as_of_week` is no Saturday, WarehouseError while another
     dbt is at work.
     """
     if as_of_week.weekday() != SATURDAY:
@@ -117,19 +121,32 @@ def start_build(
         )
     code = code_sha256(settings.project_root / "dbt_project")
     reference = reference_sha256(settings.reference_dir)
+    files = reference_files(settings.reference_dir)
     with connect(settings, "transform") as connection:
         _stand_alone(connection)
         connection.execute(
             "update ops.build set status = 'failed', finished_at = clock_timestamp()"
             " where status = 'running'"
         )
-        reasons = _reasons(connection, as_of_week, code, reference)
+        reasons = _reasons(connection, as_of_week, code)
+        about_reference, changed = _changed_seeds(connection, reference, files)
+        reasons += about_reference
         if full_refresh:
             reasons.append("asked for")
         row = connection.execute(
             "insert into ops.build (run_id, as_of_week, is_full_refresh, full_refresh_reason,"
-            " code_sha256, reference_sha256) values (%s, %s, %s, %s, %s, %s) returning build_id",
-            [run_id, as_of_week, bool(reasons), "; ".join(reasons) or None, code, reference],
+            " code_sha256, reference_sha256, reference_files, changed_seeds)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s) returning build_id",
+            [
+                run_id,
+                as_of_week,
+                bool(reasons),
+                "; ".join(reasons) or None,
+                code,
+                reference,
+                json.dumps(files),
+                [] if reasons else changed,
+            ],
         ).fetchone()
         if row is None:
             raise AssertionError("an insert with returning gives a row")
@@ -140,6 +157,14 @@ def start_build(
             " inner join ops.build as b on taken.build_id = b.build_id"
             " where taken.load_id = l.load_id and b.status = 'built')",
             [row[0]],
+        )
+        connection.execute(
+            "insert into ops.touched_partition (build_id, mart, partition_start)"
+            " select distinct %(build)s::bigint, t.mart, t.partition_start"
+            " from ops.touched_partition as t where t.build_id < %(build)s and t.build_id >"
+            " coalesce((select r.build_id from history.release as r"
+            " order by r.release_no desc limit 1), 0)",
+            {"build": row[0]},
         )
         return _find(connection, row[0])
 
@@ -166,7 +191,7 @@ def run_dbt(
     """
     with connect(settings, "transform") as connection:
         _reopen(connection, build)
-        if build.is_full_refresh and not select:
+        if build.makes_anew and not select:
             _drop_views(connection)
     target = settings.home / "dbt" / "target"
     logs = settings.log_dir / "dbt"
@@ -260,12 +285,10 @@ def _stand_alone(connection: psycopg.Connection) -> None:
         ) from None
 
 
-def _reasons(
-    connection: psycopg.Connection, as_of_week: date, code: str, reference: str
-) -> list[str]:
+def _reasons(connection: psycopg.Connection, as_of_week: date, code: str) -> list[str]:
     """Return why everything must be rebuilt; empty when the delta will do."""
     last = connection.execute(
-        "select build_id, code_sha256, reference_sha256, relations from ops.build"
+        "select build_id, code_sha256, relations from ops.build"
         " where status = 'built' order by build_id desc limit 1"
     ).fetchone()
     if last is None:
@@ -273,8 +296,6 @@ def _reasons(
     reasons = []
     if last[1] != code:
         reasons.append("the warehouse's code has changed")
-    if last[2] != reference:
-        reasons.append("reference data has changed")
     since = connection.execute(
         "select max(as_of_week), coalesce(bool_or(is_full_refresh and status <> 'built'), false)"
         " from ops.build where build_id >= %s",
@@ -289,7 +310,7 @@ def _reasons(
         for (name,) in connection.execute(
             "select name from unnest(%s::text[]) as name where to_regclass(name) is null"
             " order by name",
-            [last[3]],
+            [last[2]],
         )
     ]
     if missing:
@@ -297,17 +318,48 @@ def _reasons(
     return reasons
 
 
+def _changed_seeds(
+    connection: psycopg.Connection, reference: str, files: dict[str, list[str]]
+) -> tuple[list[str], list[str]]:
+    """Return why reference data asks for a full refresh, and else which of it has changed rows.
+
+    What a build wrote that has not been finished since counts as changed too.
+    """
+    last = connection.execute(
+        "select build_id, reference_sha256, reference_files from ops.build"
+        " where status = 'built' order by build_id desc limit 1"
+    ).fetchone()
+    if last is None:
+        return [], []
+    before: dict[str, list[str]] = last[2]
+    if before.keys() != files.keys() and last[1] != reference:
+        return ["reference data has changed"], []
+    columns = sorted(name for name, (header, _) in files.items() if before[name][0] != header)
+    if columns:
+        return [f"the columns of reference data have changed: {', '.join(columns)}"], []
+    unfinished = connection.execute(
+        "select distinct name from ops.build as b cross join unnest(b.changed_seeds) as name"
+        " where b.build_id > %s",
+        [last[0]],
+    )
+    changed = {name for (name,) in unfinished} & files.keys()
+    changed |= {name for name, (_, content) in files.items() if before[name][1] != content}
+    return [], sorted(changed)
+
+
 def _find(connection: psycopg.Connection, build_id: int) -> Build:
     row = connection.execute(
         "select build_id, run_id, as_of_week, is_full_refresh, full_refresh_reason, code_sha256,"
         " reference_sha256, status,"
-        " (select count(*) from ops.build_load as l where l.build_id = b.build_id)"
+        " (select count(*) from ops.build_load as l where l.build_id = b.build_id),"
+        " b.changed_seeds"
         " from ops.build as b where build_id = %s",
         [build_id],
     ).fetchone()
     if row is None:
         raise RefusedError(f"there is no build {build_id}", "ops.build", "start one")
-    return Build(*row)
+    values = [*row[:-1], tuple(row[-1])]
+    return Build(*values)
 
 
 def _reopen(connection: psycopg.Connection, build: Build) -> None:
@@ -403,10 +455,20 @@ def _arguments(
     ]
     if build.is_full_refresh:
         arguments.append("--full-refresh")
-    if not build.seeds:
-        arguments += ["--exclude-resource-type", "seed"]
     if select:
         arguments += ["--select", *([select] if isinstance(select, str) else select)]
+    if build.is_full_refresh:
+        return arguments
+    left_out = []
+    if not build.changed_seeds:
+        arguments += ["--exclude-resource-type", "seed"]
+        left_out.append("tag:made_once")
+    else:
+        same = reference_files(settings.reference_dir).keys() - set(build.changed_seeds)
+        left_out += [f"resource_type:seed,{name}" for name in sorted(same)]
+    if left_out and not select:
+        # tests of what is left out are run all the same
+        arguments += ["--exclude", *left_out, "--indirect-selection", "empty"]
     return arguments
 
 
@@ -420,6 +482,8 @@ def _run_child(
     """Run the child to its end; return its exit code and its last complaint, if any."""
     database = libpq_environment(settings, "transform")
     environment = {
+        # a delta's models are short: most of their time is dbt's own, which threads only share
+        "DBT_PG_THREADS": "4" if build.makes_anew else "1",
         **os.environ,
         **quiet_environment(),
         **{
@@ -436,6 +500,7 @@ def _run_child(
         "DBT_PG_DBNAME": database["PGDATABASE"],
         "DBT_PG_ROLE": "payesh_transform",
         "PAYESH_BUILD_ID": str(build.build_id),
+        "PAYESH_CHANGED_SEEDS": " ".join(build.changed_seeds),
         "PYTHONPATH": os.pathsep.join(
             [str(PROJECT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         ),

@@ -1,7 +1,8 @@
 """dbt in a process of its own, holding the build lock for exactly as long as dbt works.
 
 In: dbt's arguments; the database from DBT_PG_* (as in profiles.yml); the id of the build in
-PAYESH_BUILD_ID. Out: one JSON object a line on standard output for each node that begins or ends,
+PAYESH_BUILD_ID, the seeds whose rows have changed in PAYESH_CHANGED_SEEDS.
+Out: one JSON object a line on standard output for each node that begins or ends,
 dbt's own log files, exit code 0 all well, 1 nodes failed, 2 dbt could not run, 75 busy.
 Started by `infra.warehouse.build`; the lock lives here and not in the parent, so a dbt whose
 parent was killed still keeps others out until it has ended.
@@ -15,9 +16,13 @@ import json
 import os
 import signal
 import sys
-from typing import Any, Final
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
 BUSY: Final = 75
 LOCK: Final = "lock table ops.build_at_work in exclusive mode nowait"
@@ -54,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def _dbt(arguments: list[str]) -> int:
     from dbt.cli.main import dbtRunner
-    from dbt.contracts.graph.manifest import Manifest
+    from dbt.contracts.graph import manifest as graph
 
     # dbt prints for people; those lines go to its log file, here only events are told
     told = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
@@ -68,12 +73,35 @@ def _dbt(arguments: list[str]) -> int:
     # Parsed without the night's variables, because dbt parses everything anew whenever they have
     # changed, and they change every night; the build then takes the parsed project as it is.
     result = dbtRunner(callbacks=[tell]).invoke(["parse", *_without_run(arguments)])
-    if isinstance(result.result, Manifest):
+    if isinstance(result.result, graph.Manifest):
+        os.environ["PAYESH_REFRESHED"] = " ".join(
+            made_of(result.result, os.environ.get("PAYESH_CHANGED_SEEDS", "").split())
+        )
         result = dbtRunner(manifest=result.result, callbacks=[tell]).invoke(arguments)
     if result.exception is not None:
         told.write(json.dumps({"event": "fault", "text": str(result.exception)}) + "\n")
         return 2
     return 0 if result.success else 1
+
+
+def made_of(manifest: Manifest, seeds: Collection[str]) -> list[str]:
+    """Return the ids of all models that are made of these seeds, directly or through others."""
+    from dbt.artifacts.resources.types import NodeType
+
+    reached = {
+        unique_id
+        for unique_id, node in manifest.nodes.items()
+        if node.resource_type is NodeType.Seed and node.name in seeds
+    }
+    found: set[str] = set()
+    while reached:
+        reached = {
+            unique_id
+            for unique_id, node in manifest.nodes.items()
+            if node.resource_type is NodeType.Model and reached & set(node.depends_on_nodes)
+        } - found
+        found |= reached
+    return sorted(found)
 
 
 def _without_run(arguments: list[str]) -> list[str]:

@@ -63,14 +63,31 @@ def code_sha256(project: Path) -> str:
 def reference_sha256(folder: Path) -> str:
     """Return the hash of all reference CSVs by name; PayeshError when there are none."""
     digest = hashlib.sha256()
+    for path in _reference(folder):
+        _add(digest, path.name, path.read_bytes())
+    return digest.hexdigest()
+
+
+def reference_files(folder: Path) -> dict[str, list[str]]:
+    """Return of each reference CSV, by its name without suffix, the hashes of header and content.
+
+    PayeshError when there are none.
+    """
+    found = {}
+    for path in _reference(folder):
+        content = path.read_bytes()
+        header = content.split(b"\n", 1)[0].strip()
+        found[path.stem] = [hashlib.sha256(part).hexdigest() for part in (header, content)]
+    return found
+
+
+def _reference(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.csv"))
     if not files:
         raise PayeshError(
             "there is no reference data", str(folder), "install the project again (`make setup`)"
         )
-    for path in files:
-        _add(digest, path.name, path.read_bytes())
-    return digest.hexdigest()
+    return files
 
 
 def _add(digest: Any, name: str, content: bytes) -> None:

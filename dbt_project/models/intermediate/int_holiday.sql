@@ -1,4 +1,9 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized='incremental',
+    tags=['made_once'],
+    incremental_strategy='append',
+    on_schema_change='fail'
+) }}
 
 with
 
@@ -24,25 +29,31 @@ months as (
     from computed as c
     left join {{ ref('lunar_month') }} as o
         on c.hijri_year = o.hijri_year and c.hijri_month = o.hijri_month
+),
+
+holidays as (
+    select
+        holiday_on,
+        country_code,
+        province_code,
+        name_fa,
+        holiday_kind,
+        false as is_computed,
+        is_simulated
+    from {{ ref('holiday') }}
+    union all
+    select
+        m.starts_on + h.hijri_day - 1 as holiday_on,
+        'IR' as country_code,
+        null as province_code,
+        h.name_fa,
+        'lunar' as holiday_kind,
+        m.is_computed,
+        false as is_simulated
+    from months as m
+    inner join {{ ref('lunar_holiday') }} as h on m.hijri_month = h.hijri_month
 )
 
-select
-    holiday_on,
-    country_code,
-    province_code,
-    name_fa,
-    holiday_kind,
-    false as is_computed,
-    is_simulated
-from {{ ref('holiday') }}
-union all
-select
-    m.starts_on + h.hijri_day - 1 as holiday_on,
-    'IR' as country_code,
-    null as province_code,
-    h.name_fa,
-    'lunar' as holiday_kind,
-    m.is_computed,
-    false as is_simulated
-from months as m
-inner join {{ ref('lunar_holiday') }} as h on m.hijri_month = h.hijri_month
+-- made of reference data alone: a night adds nothing
+select * from holidays
+{% if is_incremental() %}where false{% endif %}

@@ -1,5 +1,9 @@
 {{ config(
-    materialized='table',
+    materialized='incremental',
+    incremental_strategy='changed_rows',
+    unique_key=['committee_code', 'held_on', 'decision_place'],
+    on_schema_change='fail',
+    pre_hook="{{ touch_when_made('int_meeting_decision') }}",
     indexes=[{'columns': ['committee_code', 'held_on', 'decision_place'], 'unique': true}]
 ) }}
 

@@ -1,5 +1,9 @@
 {{ config(
-    materialized='table',
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    unique_key=['obligation_code', 'agency_code', 'known_from'],
+    on_schema_change='fail',
+    pre_hook="{{ affect('int_obligation_event_state') }}",
     indexes=[{'columns': ['obligation_code', 'agency_code', 'known_from'], 'unique': true}]
 ) }}
 
@@ -24,7 +28,16 @@ events as (
         ) as event_no
     from {{ ref('int_obligation_event_latest') }} as e
     left join {{ ref('obligation') }} as o on e.obligation_code = o.obligation_code
-    where not e.is_retracted
+    where
+        not e.is_retracted
+        {% if is_incremental() -%}
+            and (e.obligation_code, e.agency_code) in (
+                select
+                    a.obligation_code,
+                    a.agency_code
+                from {{ affected('int_obligation_event_state') }} as a
+            )
+        {%- endif %}
 ),
 
 -- each figure holds until the next event that gives it: number the events that do

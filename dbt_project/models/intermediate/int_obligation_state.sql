@@ -1,23 +1,54 @@
 {{ config(
-    materialized='table',
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    unique_key=['week_start', 'obligation_code', 'agency_code'],
+    on_schema_change='fail',
+    pre_hook="{{ affect('int_obligation_state') }}",
     indexes=[{'columns': ['week_start', 'obligation_code', 'agency_code'], 'unique': true}]
 ) }}
 
-with
+with {% if is_incremental() %}recursive{% endif %}
 
+-- obligations that an anchor's words name: "notification of the approved principles (A24)"
+named as (
+    select
+        o.obligation_code,
+        found.code[1] as named_code,
+        found.place
+    from {{ ref('obligation') }} as o
+    cross join lateral regexp_matches(o.due_anchor, '\m([A-Z][0-9]+b?)\M', 'g')
+        with ordinality as found (code, place)
+    where o.due_rule in ('event_offset', 'after_event', 'conditional')
+),
+
+{% if is_incremental() -%}
+affected as (
+    select * from {{ affected('int_obligation_state') }}
+),
+
+-- what an obligation hangs on is judged with it
+needed as (
+    select
+        a.obligation_code,
+        a.week_start
+    from affected as a
+    union
+    select
+        m.named_code as obligation_code,
+        n.week_start
+    from needed as n
+    inner join named as m on n.obligation_code = m.obligation_code
+),
+
+weeks as (
+    select distinct
+        a.week_start,
+        a.week_start + 6 as as_of_on
+    from affected as a
+),
+{%- else -%}
 first_report as (
-    select min(r.period_start) as week_start
-    from {{ ref('project') }} as p
-    cross join lateral (
-        select t.period_start
-        from {{ ref('int_progress_latest') }} as t
-        where
-            t.project_code = p.project_code
-            and t.province_code = ''
-            and not t.is_retracted
-        order by t.period_start
-        limit 1
-    ) as r
+    {{ first_report_week() }}
 ),
 
 weeks as (
@@ -33,6 +64,7 @@ weeks as (
         {{ as_of_week() }} as week_start,
         {{ as_of_week() }} + 6 as as_of_on
 ),
+{%- endif %}
 
 jalali_years as (
     select * from {{ ref('official_leap_year') }}
@@ -137,24 +169,16 @@ told as (
         coalesce(e.events, 0) as events
     from debts as d
     inner join weeks as w on d.owed_from is null or d.owed_from <= w.as_of_on
+    {% if is_incremental() -%}
+        inner join needed as n
+            on d.obligation_code = n.obligation_code and w.week_start = n.week_start
+    {%- endif %}
     left join {{ ref('int_obligation_event_state') }} as e
         on
             d.obligation_code = e.obligation_code
             and d.agency_code = e.agency_code
             and w.as_of_on >= e.known_from
             and (e.known_to is null or w.as_of_on <= e.known_to)
-),
-
--- obligations that an anchor's words name: "notification of the approved principles (A24)"
-named as (
-    select
-        o.obligation_code,
-        found.code[1] as named_code,
-        found.place
-    from {{ ref('obligation') }} as o
-    cross join lateral regexp_matches(o.due_anchor, '\m([A-Z][0-9]+b?)\M', 'g')
-        with ordinality as found (code, place)
-    where o.due_rule in ('event_offset', 'after_event', 'conditional')
 ),
 
 completed as (
@@ -275,30 +299,42 @@ dated as (
     ) as d
 ),
 
+-- each day is rolled once for a country
+working_days as (
+    select
+        u.country_code,
+        u.due_on,
+        (
+            select min(u.due_on + ahead.days)
+            from generate_series(0, 60) as ahead (days)
+            where
+                position(extract(isodow from u.due_on + ahead.days)::text in u.rest_days) = 0
+                and not exists (
+                    select
+                    from {{ ref('int_holiday') }} as h
+                    where
+                        h.holiday_on = u.due_on + ahead.days
+                        and h.country_code = u.country_code
+                        and coalesce(h.province_code, '') = ''
+                )
+        ) as working_on
+    from (
+        select distinct
+            d.country_code,
+            d.rest_days,
+            d.due_unrolled_on as due_on
+        from dated as d
+        where d.is_rolled and d.due_unrolled_on is not null
+    ) as u
+),
+
 rolled as (
     select
         d.*,
-        case
-            when d.is_rolled and d.due_unrolled_on is not null
-                then (
-                    select min(d.due_unrolled_on + ahead.days)
-                    from generate_series(0, 60) as ahead (days)
-                    where
-                        position(
-                            extract(isodow from d.due_unrolled_on + ahead.days)::text in d.rest_days
-                        ) = 0
-                        and not exists (
-                            select
-                            from {{ ref('int_holiday') }} as h
-                            where
-                                h.holiday_on = d.due_unrolled_on + ahead.days
-                                and h.country_code = d.country_code
-                                and coalesce(h.province_code, '') = ''
-                        )
-                )
-            else d.due_unrolled_on
-        end as due_original_on
+        case when d.is_rolled then r.working_on else d.due_unrolled_on end as due_original_on
     from dated as d
+    left join working_days as r
+        on d.country_code = r.country_code and d.due_unrolled_on = r.due_on
 ),
 
 revised as (
@@ -353,35 +389,39 @@ settled as (
 )
 
 select
-    week_start,
-    obligation_code,
-    agency_code,
-    instrument_code,
-    theme,
-    due_rule,
-    cadence_kind,
-    anchor_event,
-    anchor_on,
-    due_calendar_on,
-    due_days30_on,
-    due_original_on,
-    due_revised_on,
-    state,
-    done_on,
-    percent_pct,
-    evidence,
+    s.week_start,
+    s.obligation_code,
+    s.agency_code,
+    s.instrument_code,
+    s.theme,
+    s.due_rule,
+    s.cadence_kind,
+    s.anchor_event,
+    s.anchor_on,
+    s.due_calendar_on,
+    s.due_days30_on,
+    s.due_original_on,
+    s.due_revised_on,
+    s.state,
+    s.done_on,
+    s.percent_pct,
+    s.evidence,
     case
-        when state in ('undetermined', 'undated', 'waiting', 'dormant') then null
-        when state in ('breached', 'done_late')
-            then coalesce(done_on, as_of_on) - due_revised_on
+        when s.state in ('undetermined', 'undated', 'waiting', 'dormant') then null
+        when s.state in ('breached', 'done_late')
+            then coalesce(s.done_on, s.as_of_on) - s.due_revised_on
         else 0
     end as days_overdue,
     case
-        when state in ('undetermined', 'undated', 'waiting', 'dormant') then null
-        when state = 'void' or due_original_on is null then 0
-        else greatest(0, coalesce(done_on, as_of_on) - due_original_on)
+        when s.state in ('undetermined', 'undated', 'waiting', 'dormant') then null
+        when s.state = 'void' or s.due_original_on is null then 0
+        else greatest(0, coalesce(s.done_on, s.as_of_on) - s.due_original_on)
     end as days_overdue_original,
-    as_of_on - coalesce(anchor_on, issued_on) as age_days,
-    waiting_on,
-    events
-from settled
+    s.as_of_on - coalesce(s.anchor_on, s.issued_on) as age_days,
+    s.waiting_on,
+    s.events
+from settled as s
+{% if is_incremental() -%}
+    inner join affected as a
+        on s.obligation_code = a.obligation_code and s.week_start = a.week_start
+{%- endif %}

@@ -6,7 +6,7 @@
     indexes=[
         {'columns': ['source', 'record_key'], 'unique': true},
         {'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'},
-        {'columns': ['project_code', 'province_code', 'period_start'], 'type': 'btree'}
+        {'columns': ['project_code', 'province_code', 'activity', 'period_start'], 'type': 'btree'}
     ]
 ) }}
 

@@ -1,5 +1,9 @@
 {{ config(
-    materialized='table',
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    unique_key=['project_code', 'revision', 'week_no'],
+    on_schema_change='fail',
+    pre_hook="{{ affect('int_project_baseline') }}",
     indexes=[{'columns': ['project_code', 'revision', 'week_no'], 'unique': true}]
 ) }}
 
@@ -23,6 +27,11 @@ targets as (
         and not t.is_retracted
         and t.province_code = ''
         and t.target is not null
+        {% if is_incremental() -%}
+            and t.project_code in (
+                select a.project_code from {{ affected('int_project_baseline') }} as a
+            )
+        {%- endif %}
 ),
 
 points as (

@@ -1,5 +1,9 @@
 {{ config(
-    materialized='table',
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    unique_key=['project_code', 'revision'],
+    on_schema_change='fail',
+    pre_hook="{{ affect('int_project_finish') }}",
     indexes=[{'columns': ['project_code', 'revision'], 'unique': true}]
 ) }}
 
@@ -14,7 +18,16 @@ points as (
         t.effective_from
     from {{ ref('int_target_latest') }} as t
     inner join {{ ref('project') }} as p on t.project_code = p.project_code
-    where p.is_named and not t.is_retracted and t.province_code = '' and t.target is not null
+    where
+        p.is_named
+        and not t.is_retracted
+        and t.province_code = ''
+        and t.target is not null
+        {% if is_incremental() -%}
+            and t.project_code in (
+                select a.project_code from {{ affected('int_project_finish') }} as a
+            )
+        {%- endif %}
     order by
         t.project_code asc, t.revision asc, t.period_start asc,
         t.received_at desc, t.source asc, t.load_id desc, t.record_no desc

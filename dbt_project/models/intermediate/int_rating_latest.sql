@@ -5,7 +5,9 @@
     on_schema_change='fail',
     indexes=[
         {'columns': ['source', 'record_key'], 'unique': true},
-        {'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'}
+        {'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'},
+        {'columns': ['project_code', 'agency_code', 'author'], 'type': 'btree'},
+        {'columns': ['rated_on'], 'type': 'btree'}
     ]
 ) }}
 

@@ -7,6 +7,8 @@
         {'columns': ['source', 'record_key'], 'unique': true},
         {'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'},
         {'columns': ['project_code'], 'type': 'btree'},
+        {'columns': ['indicator_code', 'period_start'], 'type': 'btree'},
+        {'columns': ['project_code'], 'type': 'btree'},
         {'columns': ['indicator_code', 'period_start'], 'type': 'btree'}
     ]
 ) }}

@@ -1,6 +1,14 @@
 {{ config(
-    materialized='table',
-    indexes=[{'columns': ['ticket_code'], 'unique': true}]
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    unique_key=['ticket_code'],
+    on_schema_change='fail',
+    pre_hook="{{ affect('int_ticket_known') }}",
+    indexes=[
+        {'columns': ['ticket_code'], 'unique': true},
+        {'columns': ['agency_code', 'theme_code'], 'type': 'btree'},
+        {'columns': ['opened_on'], 'type': 'btree'}
+    ]
 ) }}
 
 with
@@ -8,7 +16,11 @@ with
 newest as (
     select distinct on (ticket_code) *
     from {{ ref('int_ticket_latest') }}
-    where not is_retracted
+    where
+        not is_retracted
+        {% if is_incremental() -%}
+            and ticket_code in (select ticket_code from {{ affected('int_ticket_known') }})
+        {%- endif %}
     order by
         ticket_code asc,
         received_at desc, period_start desc, source asc, load_id desc, record_no desc

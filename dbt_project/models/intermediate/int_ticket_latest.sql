@@ -5,7 +5,9 @@
     on_schema_change='fail',
     indexes=[
         {'columns': ['source', 'record_key'], 'unique': true},
-        {'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'}
+        {'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'},
+        {'columns': ['ticket_code'], 'type': 'btree'},
+        {'columns': ['opened_at'], 'type': 'btree'}
     ]
 ) }}
 

@@ -7,6 +7,11 @@ weights as not materialized (
     from {{ ref('scorecard_weight') }}
 ),
 
+-- the weeks that the scorecard has, not those of the calendar
+shown as not materialized (
+    select distinct week_start from {{ ref('project_progress_weekly') }}
+),
+
 parts as not materialized (
     {{ inherited_line(
         'b.agency_code, l.week_start, k.component', "'value'",
@@ -23,7 +28,7 @@ parts as not materialized (
     {{ inherited_line(
         'l.agency_code, w.week_start, k.component', "'value'",
         ref('lineage_agency_reporting_weekly') ~ " as l
-        inner join " ~ ref('dim_week') ~ " as w
+        inner join shown as w
             on l.period_start between w.week_start - 21 and w.week_start
         inner join (
             values
@@ -37,7 +42,7 @@ parts as not materialized (
     {{ inherited_line(
         "l.agency_code, w.week_start, 'obligations' as component", "'value'",
         ref('lineage_obligation_status') ~ " as l
-        cross join " ~ ref('dim_week') ~ " as w"
+        cross join shown as w"
     ) }}
     where l.mart_column = 'state'
 )
@@ -64,7 +69,7 @@ union all
     ('weight', 'weight', 'reference:scorecard_weight'),
     ('contribution', 'weight', 'reference:scorecard_weight')
 ], "k.index_name || ' ' || k.component", ref('agency') ~ ' as a
-    cross join ' ~ ref('dim_week') ~ ' as w
+    cross join shown as w
     cross join weights as k') }}
 
 union all
@@ -75,6 +80,6 @@ union all
 ], "'value agency_code=' || a.agency_code || ' week_start=' || w.week_start
         || ' index_name=' || k.index_name || ' component=' || o.component",
 ref('agency') ~ ' as a
-    cross join ' ~ ref('dim_week') ~ ' as w
+    cross join shown as w
     cross join weights as k
     inner join weights as o on k.index_name = o.index_name and k.component <> o.component') }}

@@ -1,3 +1,7 @@
+{#- the weeks that the scorecard has, not those of the calendar -#}
+{%- set shown -%}
+    (select distinct v.week_start from {{ ref('project_progress_weekly') }} as v)
+{%- endset -%}
 {{ inherited_line(
     'l.agency_code, l.week_start', 'c.mart_column',
     ref('lineage_agency_scorecard_component') ~ " as l
@@ -17,7 +21,7 @@ union all
 {{ reference_line('a.agency_code, w.week_start', [
     ('is_rank_eligible', 'standing', 'reference:agency')
 ], 'a.agency_code', ref('agency') ~ ' as a
-    cross join ' ~ ref('dim_week') ~ ' as w') }}
+    cross join ' ~ shown ~ ' as w') }}
 
 union all
 
@@ -25,7 +29,7 @@ union all
     ('trend', 'four weeks before', 'figure:agency_scorecard_weekly')
 ], "'performance_index agency_code=' || a.agency_code || ' week_start=' || w.week_start - 28",
 ref('agency') ~ ' as a
-    cross join ' ~ ref('dim_week') ~ ' as w') }}
+    cross join ' ~ shown ~ ' as w') }}
 
 union all
 
@@ -34,7 +38,7 @@ union all
     ('rank', 'peer', 'figure:agency_scorecard_weekly')
 ], "'performance_index agency_code=' || b.agency_code || ' week_start=' || w.week_start",
 '(select distinct d.agency_code from ' ~ ref('project_agency') ~ ' as d where d.is_lead) as a
-    cross join ' ~ ref('dim_week') ~ ' as w
+    cross join ' ~ shown ~ ' as w
     cross join (
         select distinct e.agency_code from ' ~ ref('project_agency') ~ ' as e where e.is_lead
     ) as b') }}

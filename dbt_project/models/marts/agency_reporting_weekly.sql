@@ -3,7 +3,10 @@
     incremental_strategy='affected_partitions',
     on_schema_change='append_new_columns',
     pre_hook="{{ affect('agency_reporting_weekly') }}",
-    indexes=[{'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'}]
+    indexes=[
+        {'columns': ['source', 'period_start', 'period_kind'], 'type': 'btree'},
+        {'columns': ['period_start'], 'type': 'btree'}
+    ]
 ) }}
 {% for kind in record_kinds() -%}
 -- depends_on: {{ ref('stg_' ~ kind) }}
@@ -78,7 +81,17 @@ reports as (
         coalesce(r.records, 0) as records,
         coalesce(r.cells_required, 0) as cells_required,
         coalesce(r.cells_filled, 0) as cells_filled
-    from owed as o
+    from (
+        select o.*
+        from owed as o
+        {% if is_incremental() -%}
+            inner join {{ affected('agency_reporting_weekly') }} as a
+                on
+                    o.source = a.source
+                    and o.period_start = a.period_start
+                    and o.period_kind = a.period_kind
+        {%- endif %}
+    ) as o
     full outer join received as r
         on
             o.source = r.source

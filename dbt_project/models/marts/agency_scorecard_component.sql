@@ -1,6 +1,9 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('agency_scorecard_component') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('agency_scorecard_component') }}",
+    indexes=[{'columns': ['week_start'], 'type': 'btree'}]
 ) }}
 
 with

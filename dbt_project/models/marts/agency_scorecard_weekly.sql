@@ -1,11 +1,14 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('agency_scorecard_weekly') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('agency_scorecard_weekly') }}",
+    indexes=[{'columns': ['week_start'], 'type': 'btree'}]
 ) }}
 
 with
 
-{{ scorecard_ctes() }},
+{{ scorecard_ctes(back_weeks=4) }},
 
 indices as (
     select
@@ -95,3 +98,8 @@ select
 from judged as j
 left join judged as before
     on j.agency_code = before.agency_code and j.week_start = before.week_start + 28
+{% if is_incremental() -%}
+    where j.week_start in (
+        select a.week_start from {{ affected('agency_scorecard_weekly') }} as a
+    )
+{%- endif %}

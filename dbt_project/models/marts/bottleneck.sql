@@ -1,15 +1,33 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('bottleneck') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('bottleneck') }}",
+    indexes=[{'columns': ['week_start'], 'type': 'btree'}]
 ) }}
 
 with
+
+{% if is_incremental() -%}
+affected as (
+    select * from {{ affected('bottleneck') }}
+),
+
+{% endif -%}
 
 tickets as (
     select
         t.*,
         coalesce(t.theme_code, '') as theme
     from {{ ref('int_ticket_known') }} as t
+    {% if is_incremental() -%}
+        where (coalesce(t.theme_code, ''), t.agency_code) in (
+            select
+                a.theme_code,
+                a.agency_code
+            from affected as a
+        )
+    {%- endif %}
 ),
 
 first_weeks as (
@@ -22,13 +40,29 @@ first_weeks as (
 ),
 
 grid as (
-    select
-        f.theme,
-        f.agency_code,
-        f.week_start + 7 * ahead.weeks as week_start,
-        f.week_start + 7 * ahead.weeks + 6 as friday_on
-    from first_weeks as f
-    cross join lateral generate_series(0, ({{ as_of_week() }} - f.week_start) / 7) as ahead (weeks)
+    {% if is_incremental() -%}
+        select
+            f.theme,
+            f.agency_code,
+            a.week_start,
+            a.week_start + 6 as friday_on
+        from first_weeks as f
+        inner join affected as a
+            on
+                f.theme = a.theme_code
+                and f.agency_code = a.agency_code
+                and f.week_start <= a.week_start
+    {%- else -%}
+        select
+            f.theme,
+            f.agency_code,
+            f.week_start + 7 * ahead.weeks as week_start,
+            f.week_start + 7 * ahead.weeks + 6 as friday_on
+        from first_weeks as f
+        cross join lateral generate_series(
+            0, ({{ as_of_week() }} - f.week_start) / 7
+        ) as ahead (weeks)
+    {%- endif %}
 ),
 
 seen as (
@@ -42,14 +76,15 @@ seen as (
         t.severity,
         t.due_on,
         t.due_at,
-        t.closed_on is null or t.closed_on > g.friday_on as is_open
+        t.opened_on is not null and (t.closed_on is null or t.closed_on > g.friday_on) as is_open
     from grid as g
-    -- a group begins with its first ticket, so there is one for every week
-    inner join tickets as t
+    -- a ticket that was closed before the week counts for nothing in it
+    left join tickets as t
         on
             g.theme = t.theme
             and g.agency_code = t.agency_code
             and g.friday_on >= t.opened_on
+            and (t.closed_on is null or g.week_start <= t.closed_on)
 ),
 
 counted as (

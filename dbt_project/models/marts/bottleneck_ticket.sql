@@ -1,6 +1,8 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('bottleneck_ticket') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('bottleneck_ticket') }}"
 ) }}
 
 with
@@ -10,6 +12,11 @@ tickets as (
         t.*,
         coalesce(t.closed_on <= {{ as_of_week() }} + 6, false) as is_closed
     from {{ ref('int_ticket_known') }} as t
+    {% if is_incremental() -%}
+        where t.ticket_code in (
+            select a.ticket_code from {{ affected('bottleneck_ticket') }} as a
+        )
+    {%- endif %}
 )
 
 select

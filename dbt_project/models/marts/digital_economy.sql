@@ -1,6 +1,9 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('digital_economy') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('digital_economy') }}",
+    indexes=[{'columns': ['period_start'], 'type': 'btree'}]
 ) }}
 
 with
@@ -18,6 +21,11 @@ figures as (
         max(v.value) filter (where r.role = 'gdp') as gdp
     from {{ ref('provincial_indicator') }} as v
     inner join roles as r on v.indicator_code = r.indicator_code
+    {% if is_incremental() -%}
+        where v.period_start in (
+            select a.period_start from {{ affected('digital_economy') }} as a
+        )
+    {%- endif %}
     group by v.province_code, v.period_kind, v.period_start
 ),
 

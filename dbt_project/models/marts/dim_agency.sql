@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    tags=['made_once'],
     incremental_strategy='append',
     on_schema_change='append_new_columns',
     pre_hook="{{ touch_when_made('dim_agency') }}"

@@ -1,7 +1,13 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('dim_source') }}"
+    materialized='incremental',
+    incremental_strategy='changed_rows',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ touch_when_made('dim_source') }}"
 ) }}
+-- written after the marts that ask what has changed in the registry since they were written
+{% for mart in ['agency_reporting_weekly', 'project_progress_weekly', 'provincial_indicator'] -%}
+-- depends_on: {{ ref(mart) }}
+{% endfor %}
 
 with
 

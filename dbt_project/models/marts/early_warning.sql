@@ -1,6 +1,9 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('early_warning') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('early_warning') }}",
+    indexes=[{'columns': ['week_start'], 'type': 'btree'}]
 ) }}
 
 with
@@ -13,6 +16,14 @@ weeks as (
         week_start,
         actual_pct
     from {{ ref('project_progress_weekly') }}
+    {% if is_incremental() -%}
+        where (project_code, week_start) in (
+            select
+                a.project_code,
+                a.week_start
+            from {{ affected('early_warning') }} as a
+        )
+    {%- endif %}
 ),
 
 -- the first revision holds from the beginning

@@ -1,6 +1,9 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('funding_alignment') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('funding_alignment') }}",
+    indexes=[{'columns': ['period_start', 'period_kind'], 'type': 'btree'}]
 ) }}
 
 with
@@ -8,7 +11,17 @@ with
 facts as (
     select distinct on (agency_code, province_code, project_code, period_kind, period_start) *
     from {{ ref('int_funding_latest') }}
-    where not is_retracted and period_start <= {{ as_of_week() }} + 6
+    where
+        not is_retracted
+        and period_start <= {{ as_of_week() }} + 6
+        {% if is_incremental() -%}
+            and (period_start, period_kind) in (
+                select
+                    a.period_start,
+                    a.period_kind
+                from {{ affected('funding_alignment') }} as a
+            )
+        {%- endif %}
     order by
         agency_code asc, province_code asc, project_code asc, period_kind asc, period_start asc,
         received_at desc, source asc, load_id desc, record_no desc
@@ -43,18 +56,7 @@ weeks as (
         select
             p.period_kind,
             p.period_start,
-            case p.period_kind
-                when 'week' then p.period_start + 6
-                when 'jalali_month'
-                    then
-                        p.period_start - 1
-                        + {{ jalali_month_length(jalali_month('p.period_start', 'y'), 'y') }}
-                when 'jalali_year'
-                    then p.period_start + case when y.is_leap then 365 else 364 end
-                when 'gregorian_year'
-                    then (date_trunc('year', p.period_start) + interval '1 year')::date - 1
-                else p.period_start
-            end as last_on
+            {{ period_last_day('p.period_kind', 'p.period_start', 'y') }} as last_on
         from (
             select distinct
                 d.period_kind,

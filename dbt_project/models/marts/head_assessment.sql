@@ -1,6 +1,8 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('head_assessment') }}"
+    materialized='incremental',
+    incremental_strategy='changed_rows',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ touch_when_made('head_assessment') }}"
 ) }}
 
 with

@@ -51,15 +51,23 @@ province_counts as (
 
 -- a week's change needs the week before it
 shown_weeks as (
+    select week_start
+    from progress
     {% if is_incremental() -%}
-        select week_start from {{ affected('macro_overview_weekly') }}
-    {%- else -%}
-        select week_start from progress
-        union
-        select period_start as week_start
-        from reports
-        where expected = 1
-    {%- endif %}
+        where week_start in (
+            select a.week_start from {{ affected('macro_overview_weekly') }} as a
+        )
+    {% endif -%}
+    union
+    select period_start as week_start
+    from reports
+    where
+        expected = 1
+        {% if is_incremental() -%}
+            and period_start in (
+                select a.week_start from {{ affected('macro_overview_weekly') }} as a
+            )
+        {%- endif %}
 ),
 
 needed_weeks as (
@@ -167,7 +175,9 @@ figures as (
             coalesce(f.valued, 0) > 0, 1, coalesce(f.valued, 0), n.n, 'no_value'
         ),
         (
-            'provinces_reporting', coalesce(r.provinces, 0)::numeric, null, false, true, 1,
+            -- the week before the first is no week without a report
+            'provinces_reporting', coalesce(r.provinces, 0)::numeric, null, false,
+            f.week_start is not null or o.week_start is not null, 1,
             coalesce(r.provinces, 0)::integer, c.n, 'no_value'
         )
     ) as m (

@@ -32,11 +32,85 @@ baseline as (
     select * from {{ ref('int_project_baseline') }}
 ),
 
+{% if is_incremental() -%}
+affected as (
+    select * from {{ affected('project_progress_weekly') }}
+),
+
+spans as (
+    select
+        project_code,
+        min(week_start) as from_week,
+        max(week_start) as to_week
+    from affected
+    group by project_code
+),
+
+-- a week's series begins five reports before it (trend) or where its run of equal figures began
+-- (stagnation); what lies before that is carried on from the rows that stand
+series_starts as (
+    select
+        s.project_code,
+        s.from_week,
+        s.to_week,
+        least(s.from_week, five.week_start, run.week_start) as series_from
+    from spans as s
+    cross join lateral (
+        select min(k.week_start) as week_start
+        from (
+            select v.week_start
+            from {{ this }} as v
+            where
+                v.project_code = s.project_code
+                and v.week_start < s.from_week
+                and v.actual_pct is not null
+            order by v.week_start desc
+            limit 5
+        ) as k
+    ) as five
+    cross join lateral (
+        select max(v.week_start) as week_start
+        from {{ this }} as v
+        where
+            v.project_code = s.project_code
+            and v.week_start < s.from_week
+            and v.weeks_stagnant = 1
+    ) as run
+),
+
+carried as (
+    select
+        s.*,
+        coalesce(first.regressions, 0) as regressions,
+        before.has_output
+    from series_starts as s
+    left join {{ this }} as first
+        on
+            s.project_code = first.project_code
+            and s.series_from = first.week_start
+            and s.series_from < s.from_week
+    left join lateral (
+        select v.has_output
+        from {{ this }} as v
+        where v.project_code = s.project_code and v.week_start < s.series_from
+        order by v.week_start desc
+        limit 1
+    ) as before on true
+),
+
+{% endif -%}
+
 -- national rows of whole projects; a placeholder has no name, so nothing can be told of it (E6)
 national as (
     select r.*
     from {{ ref('int_progress_latest') }} as r
     inner join projects as p on r.project_code = p.project_code
+    {% if is_incremental() -%}
+        inner join carried as c
+            on
+                r.project_code = c.project_code
+                and r.period_start between c.series_from and c.to_week
+    {% endif -%}
     where
         p.is_named
         and r.province_code = ''
@@ -46,18 +120,7 @@ national as (
 ),
 
 first_week as (
-    select min(r.period_start) as week_start
-    from projects as p
-    cross join lateral (
-        select t.period_start
-        from {{ ref('int_progress_latest') }} as t
-        where
-            t.project_code = p.project_code
-            and t.province_code = ''
-            and not t.is_retracted
-        order by t.period_start
-        limit 1
-    ) as r
+    {{ first_report_week() }}
 ),
 
 grid as (
@@ -69,6 +132,12 @@ grid as (
     from projects as p
     cross join weeks as w
     inner join first_week as f on w.week_start >= f.week_start
+    {% if is_incremental() -%}
+        inner join carried as c
+            on
+                p.project_code = c.project_code
+                and w.week_start between c.series_from and c.to_week
+    {%- endif %}
 ),
 
 -- one record an agency and week, then the lead's, else that of the largest participant (E7)
@@ -219,10 +288,15 @@ reported as (
         actual_pct,
         planned_pct,
         row_number() over series as report_no,
-        lag(actual_pct) over series as previous_pct
+        lag(actual_pct) over series as previous_pct,
+        array_agg(actual_pct) over last_six as actuals,
+        array_agg(planned_pct) over last_six as plans,
+        array_agg(week_start) over last_six as weeks
     from told
     where actual_pct is not null
-    window series as (partition by project_code order by week_start)
+    window
+        series as (partition by project_code order by week_start),
+        last_six as (series rows between 5 preceding and current row)
 ),
 
 runs as (
@@ -249,19 +323,32 @@ wanted as (
         s.report_no,
         coalesce(s.weeks_stagnant, 0) as weeks_stagnant,
         s.planned_at_start_pct,
-        coalesce(max(s.regressions) over series, 0)::integer as regressions,
+        (
+            coalesce(max(s.regressions) over series, 0)
+            {%- if is_incremental() %} + c.regressions{% endif %}
+        )::integer as regressions,
+        {% if is_incremental() -%}
+            c.has_output as has_output_before,
+        {% endif -%}
         count(t.has_output) over series as outputs_known
     from told as t
     left join stagnation as s on t.project_code = s.project_code and t.week_start = s.week_start
+    {% if is_incremental() -%}
+        inner join carried as c on t.project_code = c.project_code
+    {% endif -%}
     window series as (partition by t.project_code order by t.week_start)
 ),
 
 known as (
     select
         w.*,
+        {% if is_incremental() -%}
+            case when w.outputs_known = 0 then w.has_output_before else
+        {% endif -%}
         first_value(w.has_output) over (
             partition by w.project_code, w.outputs_known order by w.week_start
-        ) as has_output_known
+        )
+        {%- if is_incremental() %} end{% endif %} as has_output_known
     from wanted as w
 ),
 
@@ -269,7 +356,7 @@ shown as (
     select k.*
     from known as k
     {% if is_incremental() -%}
-        inner join {{ affected('project_progress_weekly') }} as a
+        inner join affected as a
             on k.project_code = a.project_code and k.week_start = a.week_start
     {%- endif %}
 ),
@@ -282,19 +369,20 @@ trends as (
         {{ median('pairs.actual_slope') }} as trend_pct_per_week,
         {{ median('pairs.planned_slope') }} as plan_trend_pct_per_week
     from shown as s
+    inner join reported as r on s.project_code = r.project_code and s.week_start = r.week_start
     cross join lateral (
         select
-            {{ ratio('b.actual_pct - a.actual_pct', '(b.week_start - a.week_start) / 7') }}
-                as actual_slope,
-            {{ ratio('b.planned_pct - a.planned_pct', '(b.week_start - a.week_start) / 7') }}
-                as planned_slope
-        from reported as a
-        inner join reported as b
-            on a.project_code = b.project_code and a.week_start < b.week_start
-        where
-            a.project_code = s.project_code
-            and a.report_no between s.report_no - 5 and s.report_no
-            and b.report_no between s.report_no - 5 and s.report_no
+            {{ ratio(
+                'r.actuals[later.no] - r.actuals[earlier.no]',
+                '(r.weeks[later.no] - r.weeks[earlier.no]) / 7'
+            ) }} as actual_slope,
+            {{ ratio(
+                'r.plans[later.no] - r.plans[earlier.no]',
+                '(r.weeks[later.no] - r.weeks[earlier.no]) / 7'
+            ) }} as planned_slope
+        from generate_series(1, 5) as earlier (no)
+        cross join generate_series(2, 6) as later (no)
+        where earlier.no < later.no and later.no <= cardinality(r.weeks)
     ) as pairs
     where s.report_no >= 3
     group by s.project_code, s.week_start

@@ -3,7 +3,10 @@
     incremental_strategy='affected_partitions',
     on_schema_change='append_new_columns',
     pre_hook="{{ affect('provincial_indicator') }}",
-    indexes=[{'columns': ['period_start'], 'type': 'btree'}]
+    indexes=[
+        {'columns': ['period_start'], 'type': 'btree'},
+        {'columns': ['source'], 'type': 'btree'}
+    ]
 ) }}
 -- depends_on: {{ ref('stg_indicator_value') }}
 -- depends_on: {{ ref('stg_target') }}

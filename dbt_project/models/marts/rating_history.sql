@@ -1,6 +1,8 @@
 {{ config(
-    materialized='table',
-    pre_hook="{{ touch_all('rating_history') }}"
+    materialized='incremental',
+    incremental_strategy='affected_partitions',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ affect('rating_history') }}"
 ) }}
 
 with
@@ -12,7 +14,18 @@ scales as (
 ratings as (
     select distinct on (project_code, agency_code, author, rated_on) *
     from {{ ref('int_rating_latest') }}
-    where not is_retracted and rated_on <= {{ as_of_week() }} + 6
+    where
+        not is_retracted
+        and rated_on <= {{ as_of_week() }} + 6
+        {% if is_incremental() -%}
+            and (project_code, agency_code, author) in (
+                select
+                    a.project_code,
+                    a.agency_code,
+                    a.author
+                from {{ affected('rating_history') }} as a
+            )
+        {%- endif %}
     order by
         project_code asc, agency_code asc, author asc, rated_on asc,
         received_at desc, source asc, load_id desc, record_no desc

@@ -1,7 +1,10 @@
 with
 
+-- as it was when the last build began: one build sees one registry, however long it takes
 versions as (
-    select * from {{ source('raw', 'source') }}
+    select *
+    from {{ source('raw', 'source') }}
+    where valid_from <= (select max(b.started_at) from {{ source('ops', 'build') }} as b)
 ),
 
 in_force as (

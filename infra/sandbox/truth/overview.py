@@ -50,7 +50,8 @@ def macro_overview_weekly(
         for code, metric in reference.metrics.items():
             figure, before = figures[week][code], figures[week - WEEK][code]
             change = None
-            if figure.value is not None and before.value is not None:
+            # before the first week there is none to compare with
+            if week - WEEK in weeks and figure.value is not None and before.value is not None:
                 change = figure.value - before.value
             rows.append(
                 {

@@ -154,9 +154,21 @@ def test_reasons_for_a_full_refresh(small: Settings) -> None:
     model.write_text(YML, encoding="utf-8")
     assert reason(small) == "a full refresh has failed"
     closed(small)
-    (small.reference_dir / "code.csv").write_text("a\n2\n", encoding="utf-8")
+    reference = small.reference_dir / "code.csv"
+    reference.write_text("a\n2\n", encoding="utf-8")
+    changed = start_build(small, WEEK)
+    assert (changed.is_full_refresh, changed.changed_seeds) == (False, ("code",))
+    reference.write_text("a\n1\n", encoding="utf-8")
+    assert start_build(small, WEEK).changed_seeds == ("code",), "half-written, then taken back"
+    closed(small)
+    assert start_build(small, WEEK).changed_seeds == ()
+    reference.write_text("b\n1\n", encoding="utf-8")
+    assert reason(small) == "the columns of reference data have changed: code"
+    reference.write_text("a\n1\n", encoding="utf-8")
+    closed(small)
+    (small.reference_dir / "more.csv").write_text("a\n1\n", encoding="utf-8")
     assert reason(small) == "reference data has changed"
-    (small.reference_dir / "code.csv").write_text("a\n1\n", encoding="utf-8")
+    (small.reference_dir / "more.csv").unlink()
     closed(small)
     assert "moves back" in str(reason(small, WEEK - timedelta(weeks=1)))
     closed(small, relations=["build.gone", "build.also_gone"])
@@ -248,3 +260,75 @@ def test_weeks_open_on_saturday(small: Settings) -> None:
         start_build(small, WEEK + timedelta(days=1))
     with pytest.raises(RefusedError, match="no build 12"):
         find_build(small, 12)
+
+
+SEED_MODEL = """
+{{ config(materialized='incremental', incremental_strategy='append',
+    on_schema_change='fail') }}
+select a::integer as a, {{ var('build_id') }}::bigint as build_id from {{ ref('code') }}
+{% if is_incremental() %}where false{% endif %}
+"""
+
+
+def test_a_changed_seed_rebuilds_what_is_made_of_it_and_nothing_else(small: Settings) -> None:
+    project = small.project_root / "dbt_project"
+    (project / "seeds" / "reference").mkdir(parents=True)
+    small = replace(small, reference_dir=project / "seeds" / "reference")
+    code, other = (small.reference_dir / f"{name}.csv" for name in ("code", "other"))
+    code.write_text("a\n1\n", encoding="utf-8")
+    other.write_text("a\n1\n", encoding="utf-8")
+    (project / "models" / "made.sql").write_text(SEED_MODEL, encoding="utf-8")
+    yml = YML.replace("nights", "made").replace("[build_id]", "[a]")
+    yml = yml.replace("{name: week_start, data_type: date, description: the week}",
+        "{name: a, data_type: integer, description: the code}")  # fmt: skip
+    yml = yml.replace("meta: {partition_by: week_start}", "meta: {published: true}")
+    first = next(line for line in yml.splitlines() if "build_id, data_type" in line)
+    lines = [line for line in yml.splitlines() if line != first]
+    (project / "models" / "made.yml").write_text("\n".join([*lines, first]), encoding="utf-8")
+    macro = PROJECT_ROOT / "dbt_project" / "macros" / "build.sql"
+    refresh = macro.read_text(encoding="utf-8").split("{#\n    Whether this model")[1]
+    (project / "macros" / "refresh.sql").write_text("{#" + refresh, encoding="utf-8")
+    (project / "dbt_project.yml").write_text(
+        PROJECT + 'seed-paths: ["seeds"]\nseeds:\n  small:\n    +schema: reference\n',
+        encoding="utf-8",
+    )
+    build_warehouse(small, WEEK)
+    other.write_text("a\n7\n", encoding="utf-8")
+    second = build_warehouse(small, WEEK)
+    assert made(small) == [(1, 1)], "nothing is made of the other"
+    assert second.changed_seeds == ("other",)
+    code.write_text("a\n2\n", encoding="utf-8")
+    third = build_warehouse(small, WEEK)
+    assert not third.is_full_refresh
+    assert made(small) == [(2, third.build_id)]
+    with connect(small, "transform") as connection:
+        nights = connection.execute("select build_id from build.nights order by 1").fetchall()
+        ran = connection.execute(
+            "select unique_id from ops.dbt_run_result where build_id = %s"
+            " and resource_type = 'seed'",
+            [third.build_id],
+        ).fetchall()
+    assert nights == [(1,), (2,), (3,)], "a model beside it goes on by the delta"
+    assert ran == [("seed.small.code",)]
+
+
+def made(settings: Settings) -> list[tuple[int, int]]:
+    with connect(settings, "transform") as connection:
+        return connection.execute("select a, build_id from build.made order by 1").fetchall()
+
+
+def test_what_no_release_shows_is_judged_again(small: Settings) -> None:
+    """A refused night's partitions count as rewritten by the next, which may rewrite nothing."""
+    refused = closed(small)
+    with connect(small, "transform") as connection:
+        connection.execute(
+            "insert into ops.touched_partition values (%s, 'nights', %s)",
+            [refused.build_id, WEEK],
+        )
+    following = start_build(small, WEEK)
+    with connect(small, "transform") as connection:
+        found = connection.execute(
+            "select mart, partition_start from ops.touched_partition where build_id = %s",
+            [following.build_id],
+        ).fetchall()
+    assert found == [("nights", WEEK)]

@@ -34,12 +34,17 @@ _STRING_LIKE_NUMBER: Final = r'[:,\[{]\s*":\s*[-0-9]'
 # A whole string (so that nothing inside it is taken for a number), perhaps its colon, perhaps the
 # number that follows.
 _STRING_OR_NUMBER: Final = r'("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)(-?[0-9][0-9.eE+\-]*)?'
-# A value that is no list and no object, without escapes; a number as RFC 8259 wants it. A null is
-# in neither group. No two ways lead through this, so a pattern made of it needs one pass.
-_BARE: Final = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false"
-_VALUE: Final = rf'(?:"([^"\\\x00-\x1f]*)"|({_BARE})|null)'
+# A value that is no list and no object, without escapes; a number as RFC 8259 wants it. No two ways
+# lead through it, so a pattern made of it needs one pass.
+_VALUE: Final = (
+    r'("[^"\\\x00-\x1f]*"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?'
+    r"|true|false|null)"
+)
+_REST: Final = "((?s:.*))$"
+# so many groups are found in one pass; with more, a pattern takes ten times as long
+_GROUPS: Final = 15
 _PARTS: Final = re.compile(r'"[^"]*"|[{}\[\]:,]|[ \t\r\n]+|[^"{}\[\]:, \t\r\n]+')
-# above, the pattern grows too large to be quick
+# above, what is left of a record is copied too often to be quick
 _MAX_NAMES: Final = 120
 _BETWEEN: Final = re.compile(r"\}[ \t\r\n]*,[ \t\r\n]*\{")
 _CUT: Final = "\x1e"
@@ -185,33 +190,39 @@ def _alike(records: pl.Series) -> pl.DataFrame | None:
     names = _names_of(records[0])
     if names is None:
         return None
-    pattern, leaves = names
+    patterns, leaves = names
+    found: list[pl.Series] = []
+    rest = records
     try:
-        groups = records.str.extract_groups(pattern).struct.unnest().get_columns()
+        for pattern in patterns:
+            *values, rest = rest.str.extract_groups(pattern).struct.unnest().get_columns()
+            if rest.null_count():
+                return None
+            found += values
     except pl.exceptions.PolarsError:
         return None
-    if groups[-1].null_count():
-        return None
-    columns = [
-        _either(text, bare).alias(leaf)
-        for leaf, text, bare in zip(leaves, groups[:-1:2], groups[1::2], strict=True)
-    ]
+    columns = [_leaf_texts(value).alias(leaf) for leaf, value in zip(leaves, found, strict=True)]
     return pl.DataFrame(columns)
 
 
-def _either(text: pl.Series, bare: pl.Series) -> pl.Series:
-    if bare.null_count() == bare.len():
-        return text
-    if text.null_count() == text.len():
+def _leaf_texts(values: pl.Series) -> pl.Series:
+    """Values as they stand in the document, as the texts that they mean."""
+    is_text = values.str.starts_with('"')
+    # no quote stands inside of a text that is matched here
+    bare = values.str.strip_chars('"') if is_text.any() else values
+    is_null = values == "null"
+    if not is_null.any():
         return bare
-    return pl.select(pl.coalesce(text, bare)).to_series()
+    return pl.select(pl.when(~is_null).then(bare)).to_series()
 
 
-def _names_of(record: str | None) -> tuple[str, list[str]] | None:
+def _names_of(record: str | None) -> tuple[list[str], list[str]] | None:
     """The pattern of objects written like this one, and the dotted names of their leaves.
 
+    It comes in parts, each for what the one before it has left in its last group.
+
     The space between the parts belongs to the pattern, since one program writes all records alike:
-    allowing for any space takes three times as long. The last group of the pattern is never null.
+    allowing for any space takes three times as long.
     None for objects with lists or escapes, without a name, or with two ways to one dotted name.
     """
     if not record or not record.startswith("{") or "\\" in record:
@@ -221,11 +232,15 @@ def _names_of(record: str | None) -> tuple[str, list[str]] | None:
     except ReadError:
         return None
     leaves: list[str] = []
+    patterns: list[str] = []
     pattern: list[str] = []
     path: list[str] = []
     name = mark = ""
     for part in _PARTS.findall(record):
         is_value = mark == ":" and part not in "{[" and not part.isspace()
+        if is_value and leaves and len(leaves) % _GROUPS == 0:
+            patterns.append(f"^{''.join(pattern)}{_REST}")
+            pattern = []
         # no escape for space: the pattern's language has none for a line end
         pattern.append(_VALUE if is_value else part if part.isspace() else re.escape(part))
         if is_value:
@@ -243,7 +258,7 @@ def _names_of(record: str | None) -> tuple[str, list[str]] | None:
             mark = part
     if len(leaves) > _MAX_NAMES or len({*leaves, PART, POINTER}) < len(leaves) + 2:
         return None
-    return f"^{''.join(pattern)}()$", leaves
+    return [*patterns, f"^{''.join(pattern)}()$"], leaves
 
 
 def _alike_in_list(text: str, records_at: str) -> pl.DataFrame | None:

@@ -724,6 +724,25 @@ def test_records_that_are_all_alike_are_read_by_one_pattern_and_as_ever(
         assert quick_lines.equals(read_json([("f", lines.encode())]).frame)
 
 
+def test_records_of_many_names_are_read_by_one_pattern_in_parts() -> None:
+    record = {f"n{i}": [None, i / 8, f"«{i}»", "null", True][i % 5] for i in range(47)}
+    text = json.dumps(record, ensure_ascii=False)
+    frame = json_rows._alike(pl.Series([text, text.replace("0.125", "1e3"), text]))
+    assert frame is not None
+    assert frame.columns == list(record)
+    assert frame.row(0) == tuple(
+        [None, str(i / 8), f"«{i}»", "null", "true"][i % 5] for i in range(47)
+    )
+    assert frame["n1"].to_list() == ["0.125", "1e3", "0.125"]
+    for torn in (
+        text[:-1],
+        text.replace(', "n46"', ', "n45"'),
+        text + "x",
+        text.replace("«46»", ""),
+    ):
+        assert json_rows._alike(pl.Series([text, torn + "}}"])) is None
+
+
 def test_a_record_of_another_shape_ends_the_quick_way() -> None:
     for other in ('{"a":1}', '{"b":1,"a":2}', '{"a":1,"b":[2]}', '{"a":1,"b":2}{"a":1,"b":2}', "5"):
         assert json_rows._alike(pl.Series(['{"a":1,"b":2}', other])) is None

@@ -20,7 +20,7 @@ import polars as pl
 from ingestion.errors import LayoutError
 from ingestion.layouts.address import letters, parse
 from ingestion.layouts.cells import is_blank, text_of
-from ingestion.layouts.patterns import caught
+from ingestion.layouts.patterns import caught, says
 from ingestion.normalise.calendar import to_jalali, week_label
 from ingestion.normalise.dates import read_periods
 from ingestion.normalise.text import display, key, without_footnote
@@ -156,7 +156,23 @@ def match(
         elif target.compulsory:
             header.missing.append(target)
     _match_patterns(header, levels, [t for t in targets if t.pattern is not None])
+    _match_ignored(header, targets)
     return header
+
+
+def _match_ignored(header: Header, targets: Sequence[Target]) -> None:
+    """Columns that carry no record by the form of their titles, unless something names them."""
+    forms = [
+        alias
+        for target in targets
+        if target.field is None and target.wide is None
+        for alias in target.aliases
+        if "*" in alias
+    ]
+    taken = set(header.found.values()) | {c for cs in header.repeated.values() for c in cs}
+    for column, title in header.titles.items() if forms else ():
+        if column not in taken and any(says(title, form) for form in forms):
+            header.found[Target(title, (title,), False)] = column
 
 
 def _by_letter(aliases: Sequence[str], levels: dict[int, tuple[str, ...]]) -> list[int]:

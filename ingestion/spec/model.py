@@ -296,7 +296,7 @@ class Unpivot(_Part):
     """A wide table turned long: one record for each row and wide column.
 
     A blank cell is no record and is counted as such. Columns under `ignore` are known and carry
-    no record; they are kept in the snapshot only.
+    no record (`*` stands for anything); they are kept in the snapshot only.
     """
 
     into: str = "value"

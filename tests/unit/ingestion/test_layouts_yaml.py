@@ -676,7 +676,7 @@ UNTITLED = """
           indicator: {value: idi}
         unpivot:
           columns: [{pattern: "{period} / سال", period_kind: jalali_year}]
-          ignore: [۱۴۰۲ / بهار, ۱۴۰۳ / بهار]
+          ignore: ["* / بهار"]
 """
 
 
@@ -694,6 +694,8 @@ def test_X1_a_column_of_names_without_a_title_is_named_by_its_letter(desk: Desk)
     assert cells(records, "province_code", "value") == {
         ("IR-25", 2.0), ("IR-25", 4.0), ("IR-21", 6.0), ("IR-21", 8.0),
     }  # fmt: skip
+    unread = UNTITLED.replace("* / بهار", "* / تابستان")
+    assert desk.refused(book({"ب": rows}, merge), unread).code == "unclear-title"
     titled = [list(row) for row in rows]
     titled[3][0] = "کد"
     error = desk.refused(book({"ب": titled}, merge), UNTITLED)

@@ -6,7 +6,7 @@ Run it: `payesh release list | show N | diff A B | publish | revert N | verify N
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from infra.recompute.search import Altered
     from infra.release import Change, Check, Diff, PublishResult
 
 
@@ -182,7 +183,11 @@ def revert_command(ctx: click.Context, number: int, note: str | None) -> None:
 @json_option
 @click.pass_context
 def verify_command(ctx: click.Context, number: int | None) -> int | None:
-    """Recompute a release's hashes (the newest's) and compare; exit code 3 when one differs."""
+    """Recompute a release's hashes (the newest's) and compare; exit code 3 when one differs.
+
+    Where a mart's hash does not hold, its figures are computed again from their records, and the
+    cells that these do not give are named.
+    """
     from infra.release import current_release, verify
 
     settings = Settings.from_env()
@@ -191,12 +196,19 @@ def verify_command(ctx: click.Context, number: int | None) -> int | None:
         raise RefusedError("nothing has been published yet", "history", "run `payesh nightly`")
     checks = verify(settings, wanted)
     is_intact = all(check.is_intact for check in checks)
+    cells: list[Altered] = []
+    if not is_intact:
+        from infra.recompute.search import altered
+
+        damaged = [check.item for check in checks if not check.is_intact]
+        cells = [one for mart in damaged for one in altered(settings, wanted, mart)]
     data = {
         "release_no": wanted,
         "is_intact": is_intact,
         "checks": [asdict(check) for check in checks],
+        "altered_cells": [asdict(one) for one in cells],
     }
-    emit(ctx, _checks(wanted, checks), data)
+    emit(ctx, _checks(wanted, checks, cells), data)
     return None if is_intact else EXIT_FAILED
 
 
@@ -285,7 +297,7 @@ def _lines(found: Diff) -> Iterator[Change]:
     yield from whole.values()
 
 
-def _checks(release_no: int, checks: list[Check]) -> RenderableType:
+def _checks(release_no: int, checks: list[Check], cells: Sequence[Altered]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -302,7 +314,18 @@ def _checks(release_no: int, checks: list[Check]) -> RenderableType:
     words = f"release {release_no} is what was published"
     if broken:
         words = f"release {release_no} is NOT what was published: {', '.join(broken)}"
-    return Group(table, Text(words, style="red" if broken else "green"))
+    lines = [Text(words, style="red" if broken else "green")]
+    for one in cells:
+        key = " ".join(f"{name}={value}" for name, value in one.key.items())
+        lines.append(
+            Text(
+                f"  {one.mart}.{one.column} {key}: {_shown(one.published)} stands there, its"
+                f" records give {_shown(one.recomputed)}"
+            )
+        )
+    if broken and not cells:
+        lines.append(Text("  no altered cell was found by computing figures from their records"))
+    return Group(table, *lines)
 
 
 def _shown(value: Any) -> str:

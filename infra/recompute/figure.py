@@ -16,9 +16,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from infra.postgres import connect
-from infra.recompute.given import Given, collect, figure_of, register
+from infra.recompute.given import Given, collect, collect_rows, figure_of, register
 from infra.recompute.ledger import order_of, record_of
-from infra.recompute.marts import EMPTY, FORMULAS, Question
+from infra.recompute.marts import EMPTY, FORMULAS, Question, Row
 from infra.recompute.records import RecordReader, Told
 from infra.sandbox.reference import Reference, load_reference
 from infra.sandbox.rules import Rules, load_rules
@@ -47,6 +47,18 @@ class Recomputed:
     @property
     def is_equal(self) -> bool:
         return self.state == "equal"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a row stands, as a trace says it of a figure."""
+
+    mart: str
+    column: str
+    key: dict[str, Any]
+    release_no: int
+    as_of_week: dt.date
+    published_at: dt.datetime
 
 
 @dataclass
@@ -110,10 +122,39 @@ class Recomputer:
             note = f"{len(told) - reread} records as raw holds them: {'; '.join(reasons[:3])}"
         return Recomputed("equal", value, len(told), reread, note)
 
+    def rows_again(
+        self, mart: str, keys: list[dict[str, Any]], release_no: int
+    ) -> list[tuple[Row | None, set[str]]]:
+        """Compute rows of a mart, each from the records behind any of its figures.
+
+        With each row the columns that stand on other figures, which are not looked at here. A
+        figure may come out otherwise than by itself, where it takes fewer records than the row:
+        `again` decides.
+        """
+        formula = FORMULAS[mart]
+        found: list[tuple[Row | None, set[str]]] = []
+        with _connect(self.settings, release_no) as connection:
+            release = connection.execute(
+                "select as_of_week, published_at from history.release where release_no = %s",
+                [release_no],
+            ).fetchone()
+            if release is None:
+                return []
+            for key, (given, elsewhere) in zip(
+                keys, collect_rows(connection, mart, keys), strict=True
+            ):
+                told = {one.ref: one for one in self._reader.read(connection, given.refs)}
+                place = _Place(
+                    mart, "", key, release_no, release["as_of_week"], release["published_at"]
+                )
+                row = formula(self._question(connection, place, given, told))
+                found.append((row, elsewhere))
+        return found
+
     def _question(
         self,
         connection: psycopg.Connection[dict[str, Any]],
-        found: Trace,
+        found: Trace | _Place,
         given: Given,
         told: dict[Any, Told],
     ) -> Question:

@@ -27,8 +27,8 @@ _QUARANTINE: Final = "reference:quarantine"
 _FEW: Final = 3
 """So many figures are read one by one."""
 
-Figure = tuple[str, str, tuple[tuple[str, str], ...]]
-"""Mart, column, key."""
+Figure = tuple[str, str | None, tuple[tuple[str, str], ...]]
+"""Mart, column (None: all of the row), key."""
 
 
 @dataclass
@@ -55,8 +55,26 @@ class Given:
     def is_empty(self) -> bool:
         return not self.refs and not self.refused
 
+    def take(self, line: tuple[Any, ...]) -> Figure | None:
+        """Take in a line (kind, load, record, role, field); return the figure that it names."""
+        kind, load_id, record_no, role, name = line
+        if kind.startswith(FIGURE):
+            return parse_figure(kind, name)
+        if kind == _QUARANTINE:
+            scope, _, reason = role.partition(": ")
+            self.refused.add((load_id, scope, reason, name))
+        elif kind not in KINDS:
+            self.references.setdefault(kind, set()).add(name)
+        elif role == _FIRST_RECEIPT:
+            self.first_receipts.add((kind, load_id, record_no))
+        elif role == _LATEST_RECEIPT:
+            self.latest_receipts.add((kind, load_id, record_no))
+        else:
+            self.records.add((kind, load_id, record_no))
+        return None
 
-def figure_of(mart: str, column: str, key: Mapping[str, Any]) -> Figure:
+
+def figure_of(mart: str, column: str | None, key: Mapping[str, Any]) -> Figure:
     """Return a figure's name; the key in any order, values as text."""
     return mart, column, tuple(sorted((name, str(value)) for name, value in key.items()))
 
@@ -78,22 +96,31 @@ def collect(connection: psycopg.Connection[Any], figure: Figure) -> Given:
             by_mart.setdefault(one[0], set()).add(one)
         waiting = set()
         for mart, figures in by_mart.items():
-            for kind, load_id, record_no, role, name in _lines(connection, mart, figures):
-                if kind.startswith(FIGURE):
-                    waiting.add(parse_figure(kind, name))
-                elif kind == _QUARANTINE:
-                    scope, _, reason = role.partition(": ")
-                    given.refused.add((load_id, scope, reason, name))
-                elif kind not in KINDS:
-                    given.references.setdefault(kind, set()).add(name)
-                elif role == _FIRST_RECEIPT:
-                    given.first_receipts.add((kind, load_id, record_no))
-                elif role == _LATEST_RECEIPT:
-                    given.latest_receipts.add((kind, load_id, record_no))
-                else:
-                    given.records.add((kind, load_id, record_no))
+            for line in _lines(connection, mart, figures):
+                other = given.take(line)
+                if other is not None:
+                    waiting.add(other)
         waiting -= given.figures
     return given
+
+
+def collect_rows(
+    connection: psycopg.Connection[Any], mart: str, keys: list[dict[str, Any]]
+) -> list[tuple[Given, set[str]]]:
+    """Return what stands behind all figures of each row, other figures left aside, and the columns
+    that stand on such."""
+    found = {figure_of(mart, None, key): (Given(), set[str]()) for key in keys}
+    for key, column, *line in _rows(
+        connection.execute(
+            "select figure_key, mart_column, kind, load_id, record_no, role, field"
+            " from ops.lineage_lines_of(%s, %s::jsonb[])",
+            [mart, [json.dumps(key, default=str) for key in keys]],
+        )
+    ):
+        given, elsewhere = found[figure_of(mart, None, key)]
+        if given.take(tuple(line)) is not None:
+            elsewhere.add(column)
+    return [found[figure_of(mart, None, key)] for key in keys]
 
 
 def _lines(

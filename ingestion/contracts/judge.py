@@ -449,7 +449,9 @@ def _refuse_foreign_agencies(
     said = item.column.at != f"{spec.source}.yml"
     foreign = said & (item.reading.value != own.value[0]).fill_null(False)
     named = item.reading.value.filter(said).drop_nulls().unique()
-    is_other_file = spec.agencies is None and foreign.any() and named.len() == 1
+    # what has changed since the last answer may well be of one agency
+    is_whole = getattr(spec.connector, "updated_since", None) is None
+    is_other_file = spec.agencies is None and is_whole and foreign.any() and named.len() == 1
     if spec.agencies == "own" or is_other_file:
         _refuse(item, foreign, "foreign-agency", "source")
     return is_other_file

@@ -27,7 +27,7 @@ from ingestion.errors import IngestError
 from ingestion.normalise.codelists import CodeLists, load_code_lists
 from ingestion.normalise.rules import RULES, RULES_VERSION, rule
 from ingestion.spec.kinds import KINDS
-from ingestion.spec.model import FieldMap, SourceSpec
+from ingestion.spec.model import FieldMap, HttpJson, SourceSpec, UpdatedSince
 from ingestion.table import CellType, Column, Finding, NonData, Places, RawTable, Records
 from tests.opened import opened
 
@@ -566,6 +566,21 @@ def test_wide_columns_that_set_the_same_claim_a_row_once() -> None:
     }  # fmt: skip
     records = judge(table_of(columns), spec.layouts[0], spec, LISTS, NOW)
     assert records.accepted["value"].to_list() == [Decimal(1), Decimal(2)]
+
+
+def test_S6_an_answer_of_changes_may_be_of_one_other_agency() -> None:
+    fields = {"project": {"headers": ["p"]}, "agency": {"headers": ["a"]}}
+    fields |= {"period": {"headers": ["w"]}, "actual_pct": {"headers": ["x"]}}
+    columns: dict[str, list[str | None]] = {
+        "project": ["P01"], "agency": ["judiciary"], "period": [WEEK], "actual_pct": ["40"],
+    }  # fmt: skip
+    spec = spec_of("progress", fields)
+    whole = judge(table_of(columns), spec.layouts[0], spec, LISTS, NOW)
+    assert [f.reason_code for f in whole.findings] == ["foreign-agency"]
+    assert whole.by_column, "no part of a file can tell"
+    api = HttpJson(type="http_json", url="http://a.invalid", updated_since=UpdatedSince())
+    changes = spec.model_copy(update={"connector": api})
+    assert judge(table_of(columns), spec.layouts[0], changes, LISTS, NOW).accepted.height == 1
 
 
 # ------------------------------------------------------------------------------ remarks

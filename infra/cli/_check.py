@@ -163,11 +163,7 @@ def check_data(loaded: LoadedSpec, previews: Sequence[Preview], now: dt.datetime
         "path": loaded.path,
         "next_report": next_report(loaded.spec, now),
         "files": [
-            {
-                **asdict(found),
-                "findings": [asdict(f) for f in found.findings],
-                "hints": [asdict(h) for h in hints(loaded, found)],
-            }
+            {**asdict(found), "hints": [asdict(h) for h in hints(loaded, found)]}
             for found in previews
         ],
     }

@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         return sorted(_entries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = _entries().get(cmd_name)
+        entry = _own_module(cmd_name) or _entries().get(cmd_name)
         if entry is None:
             return None
         module = importlib.import_module(f"infra.cli.{entry.module}")
@@ -64,6 +64,19 @@ class LazyGroup(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def _own_module(command: str) -> _Entry | None:
+    """The command that a module is named after: the others need not be read to find it."""
+    path = _FOLDER / f"{command.replace('-', '_')}.py"
+    if path.stem in _NOT_COMMANDS or path.stem.startswith("_") or not path.is_file():
+        return None
+    names = _declared(ast.parse(path.read_bytes(), filename=str(path)))
+    if names is None:
+        return _Entry(path.stem, ("command", "group", path.stem), "")
+    if command not in names:
+        return None
+    return _Entry(path.stem, (path.stem, f"{path.stem}_command"), "")
 
 
 def _entries() -> dict[str, _Entry]:

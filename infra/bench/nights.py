@@ -282,13 +282,13 @@ class _House:
             played.problems.append(f"no release: {'; '.join(words)[:600]}")
         elif not found.get("is_new_release"):
             played.problems.append("a week has closed and nothing new was released")
-        wanted = {name for who in night.faults for name in self._sources(who, night.faults[who])}
+        wanted = {name for who in night.faults for name in self.sources_of(who, night.faults[who])}
         for name in sorted(faults.keys() - wanted):
             played.problems.append(f"{name} failed without a fault: {faults[name]}")
         for name in sorted(wanted - faults.keys()):
             played.problems.append(f"{name} did not fail though it should have")
 
-    def _sources(self, who: str, fault: str) -> list[str]:
+    def sources_of(self, who: str, fault: str) -> list[str]:
         """Return the sources of a reporter that a fault strikes."""
         datasets = [d for d in sandbox.world_of(self.settings).datasets if d.agency == who]
         return [d.source for d in datasets if fault != BOOK_FAULT or d.kind == "progress"]
@@ -412,7 +412,9 @@ class _House:
 # ---------------------------------------------------------------------- the end
 def _judge(house: _House, report: Report, nights: list[Night]) -> None:
     settings = house.settings
-    report.problems += _told_wrongly(house, report, nights)
+    report.problems += told_wrongly(
+        nights, report.nights, house.sink, house.sources_of, _owners(settings)
+    )
     report.notices = {
         kind: sum(post["kind"] == kind for post in house.sink.posts)
         for kind in sorted({post["kind"] for post in house.sink.posts})
@@ -426,30 +428,39 @@ def _judge(house: _House, report: Report, nights: list[Night]) -> None:
         report.problems.append(f"{len(differences) - 40} more cells differ")
 
 
-def _told_wrongly(house: _House, report: Report, nights: list[Night]) -> list[str]:
-    """Hold the notices against what befell: each fault once to its owner, and its end once."""
+def told_wrongly(
+    nights: list[Night],
+    played: list[Played],
+    sink: Sink,
+    sources_of: Callable[[str, str], list[str]],
+    owners: Mapping[str, str],
+) -> list[str]:
+    """Hold the notices against what befell: each fault once to its owner, and its end once.
+
+    `sources_of` gives the sources that a reporter's fault strikes, `owners` the mail of each.
+    """
     expected: dict[str, list[str]] = {}
     opened: set[str] = set()
-    for night, played in zip(nights, report.nights, strict=True):
+    for night, seen in zip(nights, played, strict=True):
         if night.blow == "skip":
             continue
         struck = {
             f"ingest__{source}.{'load' if fault == BOOK_FAULT else 'fetch'}"
             for who, fault in night.faults.items()
-            for source in house._sources(who, fault)
+            for source in sources_of(who, fault)
         }
         for key in sorted(struck - opened):
             expected.setdefault(key, []).append("failure")
         for key in sorted(opened - struck):
             source, _, task = key.removeprefix("ingest__").rpartition(".")
             # a load that finds nothing new says nothing about the file that was refused
-            if task == "fetch" or source in played.renewed:
+            if task == "fetch" or source in seen.renewed:
                 expected.setdefault(key, []).append("recovery")
             else:
                 struck.add(key)
         opened = struck
     told: dict[str, list[str]] = {}
-    for post in house.sink.posts:
+    for post in sink.posts:
         if post["kind"] in ("failure", "recovery"):
             told.setdefault(post["key"], []).append(post["kind"])
     problems = [
@@ -457,16 +468,15 @@ def _told_wrongly(house: _House, report: Report, nights: list[Night]) -> list[st
         for key in sorted(told.keys() | expected.keys())
         if told.get(key, []) != expected.get(key, [])
     ]
-    owners = _owners(house.settings)
-    for post in house.sink.posts:
+    for post in sink.posts:
         source = post["key"].removeprefix("ingest__").rpartition(".")[0]
         if post["key"] in expected and post["email"] != owners.get(source):
             problems.append(f"{post['key']} was told to {post['email']}")
-    mails = [mail["key"] for mail in house.sink.mails]
-    posts = [post["key"] for post in house.sink.posts]
+    mails = [mail["key"] for mail in sink.mails]
+    posts = [post["key"] for post in sink.posts]
     if sorted(mails) != sorted(posts):
         problems.append(f"{len(mails)} mails and {len(posts)} posts to the webhook")
-    for mail in house.sink.mails:
+    for mail in sink.mails:
         if OPERATOR not in mail["to"]:
             problems.append(f"the mail about {mail['key']} did not go to the operator")
     return problems

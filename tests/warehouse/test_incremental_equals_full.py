@@ -31,7 +31,7 @@ SEEDS = [
 WEEKS_BACK = (3, 2, 2, 1, 0)
 """A week each night; the third night follows one that broke off in the same week."""
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def _tables(warehouse: Warehouse) -> dict[str, str | None]:

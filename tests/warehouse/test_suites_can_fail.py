@@ -356,7 +356,9 @@ BREAKS: dict[str, dict[str, list[Break]]] = {
         ],
         "missed_means_due_and_not_held": [Break({"is_missed": True})],
         "decisions_come_from_meetings": [Break({"meetings_held": 0, "meetings_minuted": 0})],
-        "every_month_that_is_due": [Break({"committee_code": "sim_c09"})],
+        "every_month_that_is_due": [
+            Break({"committee_code": "sim_c09"}, mart="committee_followup")
+        ],
         "held_is_minuted": [Break({"meetings_minuted": 0})],
     },
     "head_assessment": {
@@ -372,8 +374,11 @@ BREAKS: dict[str, dict[str, list[Break]]] = {
         "time_to_reply": [Break({"reply_due_on": None})],
     },
     "rating_history": {
-        "series_begin_with_breaks": [Break({"series_no": 1}, row=1), Break({"is_break": True})],
-        "one_scale_a_series": [Break({"series_no": 1}, row=1)],
+        "series_begin_with_breaks": [
+            Break({"series_no": 1}, row=1, mart="rating_history"),
+            Break({"is_break": True}, mart="rating_history"),
+        ],
+        "one_scale_a_series": [Break({"series_no": 1}, row=1, mart="rating_history")],
         "value_lies_on_its_scale": [Break({"value": 6}), Break({"value": 0})],
         "scale_is_known": [Break({"scale_min": None})],
     },
@@ -439,6 +444,13 @@ BREAKS: dict[str, dict[str, list[Break]]] = {
         "every_component_is_told": [Break({"index_name": "performance"}, row=1)],
         "weights_are_those_in_force": [Break({"weight": 0.5})],
     },
+}
+
+PARTITIONED = {
+    model["name"]: model["config"]["meta"]["partition_by"]
+    for path in sorted(MODELS.glob("*.yml"))
+    for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", [])
+    if model["name"] in GOOD and "partition_by" in model["config"]["meta"]
 }
 
 _REFERENCE = """
@@ -553,6 +565,11 @@ def test_Q4_suites_hold_on_good_rows_and_break_on_bad_ones(
         for fault in found
     ]
     tasks = [task(f"good {mart}", f"build.{mart}", mart) for mart in GOOD]
+    # a night judges the partitions that it has rewritten, or none
+    for mart, column in PARTITIONED.items():
+        for last in ("=", ">"):
+            part = f"build.{mart} where {column} {last} (select max({column}) from build.{mart})"
+            tasks.append(task(f"good part {last} of {mart}", part, mart))
     for number, (mart, identity, fault) in enumerate(faults):
         if fault.mart is None:
             table = sql.Identifier("build", f"broken_{number}")

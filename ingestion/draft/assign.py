@@ -242,7 +242,7 @@ def _take(table: Table, candidates: list[_Candidate], result: Assigned, lists: C
             continue
         # values alone prove no field: a manager's province of birth is a province too, but has a
         # title that says so; names beside figures that have no title are what the figures are of
-        is_lone = drawn.title.startswith("@") and one.settled.share == 1
+        is_lone = not table.is_json and drawn.title == f"@{drawn.where}" and one.settled.share == 1
         if not is_lone and (one.score < CERTAIN or one.title_score < WORDED - 0.05):
             if not _matters(one.field, result.kind):
                 continue

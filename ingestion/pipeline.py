@@ -67,7 +67,7 @@ log = logging.getLogger(__name__)
 _LARGE_BYTES: Final = 8_000_000
 """From here on JSON is read and written in batches; below, the whole takes little memory."""
 
-SLICE_ROWS = 80_000
+SLICE_ROWS = 60_000
 """Longer tables are judged slice by slice, each while the one before is being written."""
 
 

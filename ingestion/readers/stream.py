@@ -23,7 +23,7 @@ from ingestion.readers.json_rows import POINTER, is_json_lines, joined, part_fra
 from ingestion.readers.limits import Limits
 from ingestion.table import JsonRows
 
-BATCH_ROWS = 40_000
+BATCH_ROWS = 60_000
 """Records of a batch: below, the fixed cost of each batch shows; above, only memory grows."""
 
 _PIECE = 1_500_000

@@ -27,7 +27,7 @@ BASE_SERIES: Final = 6_400
 CORRECTED_WEEKS_BACK: Final = (2, 26, 52, 104, 150)
 _BLOCK_WEEKS: Final = 13
 _PROVINCES: Final = 31
-_OTHER_KINDS: Final = (
+OTHER_KINDS: Final = (
     "target",
     "indicator_value",
     "service_status",
@@ -88,7 +88,7 @@ def make_history(
         "create index progress_head on raw.progress (source, period_start, record_key)"
     )
     yield f"{history.facts:,} facts: indexes"
-    for kind in _OTHER_KINDS:
+    for kind in OTHER_KINDS:
         _others(connection, kind, first, LAST_WEEK, history)
     connection.execute("vacuum analyze")
     connection.execute("checkpoint")
@@ -107,7 +107,7 @@ def make_delta(connection: psycopg.Connection[Any], history: History, week: dt.d
         told = week - dt.timedelta(weeks=back)
         if told >= history.first_week:
             rows += _progress(connection, history, told, told, BASE_SERIES, corrected_on=week)
-    for kind in _OTHER_KINDS:
+    for kind in OTHER_KINDS:
         if kind != "target":
             rows += _others(connection, kind, week, week, history)
     connection.execute("checkpoint")
@@ -178,7 +178,7 @@ def _sources(connection: psycopg.Connection[Any], history: History) -> None:
             select 'sim_a01__' || kind, kind, 'sim_a01' from unnest(%s::text[]) as kind
         ) as s
         """,
-        [history.first_week, list(_OTHER_KINDS)],
+        [history.first_week, list(OTHER_KINDS)],
     )
 
 

@@ -73,8 +73,6 @@ class Found:
 def measure(home: Settings, plan: Plan, say: Say) -> list[Measure]:
     """Measure all sizes. Raises PayeshError when a build fails or a publication is refused."""
     found = []
-    # one model at a time, in every form: else each one's time holds what others took beside it
-    os.environ["DBT_PG_THREADS"] = "1"
     for number, facts in enumerate(sorted(plan.history)):
         is_last = number == len(plan.history) - 1
         with _place(home, facts, plan.keep) as settings:
@@ -352,9 +350,16 @@ def _place(home: Settings, facts: int, keep: bool) -> Iterator[Settings]:
         project_root=home.project_root,
         reference_dir=home.reference_dir,
     )
+    threads = os.environ.get("DBT_PG_THREADS")
+    # one model at a time, in every form: else each one's time holds what others took beside it
+    os.environ["DBT_PG_THREADS"] = "1"
     try:
         yield settings
     finally:
+        if threads is None:
+            del os.environ["DBT_PG_THREADS"]
+        else:
+            os.environ["DBT_PG_THREADS"] = threads
         if embedded.status(settings).state != "absent":
             embedded.stop(settings, timeout=60)
         if not keep:

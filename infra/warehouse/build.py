@@ -331,8 +331,9 @@ def _changed_seeds(
     ).fetchone()
     if last is None:
         return [], []
-    before: dict[str, list[str]] = last[2]
-    if before.keys() != files.keys() and last[1] != reference:
+    # a build of before the files were noted one by one has none
+    before: dict[str, list[str]] = last[2] or ({} if last[1] != reference else files)
+    if before.keys() != files.keys():
         return ["reference data has changed"], []
     columns = sorted(name for name, (header, _) in files.items() if before[name][0] != header)
     if columns:

@@ -169,6 +169,11 @@ def test_reasons_for_a_full_refresh(small: Settings) -> None:
     (small.reference_dir / "more.csv").write_text("a\n1\n", encoding="utf-8")
     assert reason(small) == "reference data has changed"
     (small.reference_dir / "more.csv").unlink()
+    closed(small, reference_files="{}")
+    assert reason(small) is None, "a build of before each file was noted"
+    reference.write_text("a\n3\n", encoding="utf-8")
+    assert reason(small) == "reference data has changed"
+    reference.write_text("a\n1\n", encoding="utf-8")
     closed(small)
     assert "moves back" in str(reason(small, WEEK - timedelta(weeks=1)))
     closed(small, relations=["build.gone", "build.also_gone"])

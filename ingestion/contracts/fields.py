@@ -39,6 +39,8 @@ RULE_OF_TYPE: Final[dict[FieldType, str]] = {
     "period": "period",
     "json": "json",
 }
+# a point before exactly three digits, at most three before it
+_OPEN_POINT: Final = r"^\D*[1-9۱-۹١-٩]\d{0,2}\.\d{3}\D*$"
 # digits before the decimal point that the columns of raw hold, by type and scale
 _PCT_DIGITS: Final = 5
 _RIAL_DIGITS: Final = 22
@@ -141,6 +143,51 @@ def read_field(
 
     Where its cells repeat, each distinct one is read once: no rule looks at where a cell stands.
     """
+    return _without_open_points(
+        field, column, setting, _read_column(field, column, setting, context)
+    )
+
+
+def _without_open_points(
+    field: KindField, column: Column, setting: FieldMap, reading: FieldReading
+) -> FieldReading:
+    """`2.830` is 2,830 in half of the world: where every point in a column of texts stands before
+    three digits, and nothing else tells what it means, these cells are refused (trap N3).
+
+    Numbers that a file or an answer stores as such have a point of their own and stay.
+    """
+    if field.type not in ("number", "rial", "integer") or setting.decimal_mark is not None:
+        return reading
+    texts = column.text
+    dotted = texts.str.contains(".", literal=True).fill_null(False)
+    if column.kind is not None:
+        dotted = dotted & (column.kind != int(CellType.NUMBER)).fill_null(True)
+    dotted = dotted & reading.value.is_not_null()
+    if not dotted.any() or _is_of_document(column):
+        return reading
+    is_open = dotted & texts.str.contains(_OPEN_POINT).fill_null(False)
+    groups = texts.str.contains(r"\d[,،٬]\d{3}").fill_null(False) & reading.value.is_not_null()
+    if not is_open.any() or (dotted & ~is_open).any() or groups.any():
+        return reading
+    return replace(
+        reading,
+        value=_without(reading.value, is_open),
+        reason=_when(is_open, "ambiguous-number", reading.reason),
+        by_column=True,
+        of_distinct=None,
+    )
+
+
+def _is_of_document(column: Column) -> bool:
+    """Whether the cells are those of an answer, which has numbers beside its texts."""
+    if column.places is not None:
+        return column.places.place.startswith("/")
+    return "#/" in str(column.at[0])
+
+
+def _read_column(
+    field: KindField, column: Column, setting: FieldMap, context: ReadContext
+) -> FieldReading:
     found = _distinct(field, column, context)
     if found is None:
         return _read_cells(field, column, setting, context)

@@ -46,6 +46,10 @@ _ABSENT: Final[dict[str, tuple[str, ...]]] = {
         "not reported",
         "null",
         "nan",
+        # of the United Nations, the World Bank and Eurostat
+        "..",
+        "...",
+        ":",
         "?",
         "؟",
         "نامشخص",

@@ -586,6 +586,41 @@ def test_K9_X2_a_total_merged_over_several_rows_is_the_total_of_all_of_them(desk
     assert [total.at for total in raw.control_totals] == ["ب!C2", "ب!C3"]
 
 
+POINTS = """
+    layouts:
+      - fields:
+          province: {headers: [استان]}
+          indicator: {value: idi}
+          period: {value: "jalali_year:1404"}
+          value: {headers: [پزشک]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["2.830", "854"], [None, 854.0]),
+        (["۲.۸۳۰", "۱.۰۲۴"], [None, None]),
+        (["2.830", "0.5"], [2.83, 0.5]),
+        (["2.830", "1,024"], [2.83, 1024.0]),
+        (["2٫830", "7"], [2.83, 7.0]),
+    ],
+)
+def test_N3_a_point_before_three_digits_alone_is_open(
+    desk: Desk, texts: list[str], expected: list[float | None]
+) -> None:
+    lines = [f"{p};{t}" for p, t in zip(("قم", "یزد"), texts, strict=True)]
+    data = "\n".join(["استان;پزشک", *lines]).encode()
+    found = desk.read(data, POINTS).accepted["value"].to_list()
+    assert [None if v is None else float(v) for v in found] == expected
+    rows: Rows = [["استان", "پزشک"], ["قم", texts[0]], ["یزد", texts[1]]]
+    assert desk.read(book({"ب": rows}), POINTS).accepted["value"].to_list() == found
+    declared = POINTS.replace("[پزشک]", '[پزشک], decimal_mark: "."')
+    assert None not in desk.read(data, declared).accepted["value"].to_list()
+    stored: Rows = [["استان", "پزشک"], ["قم", 2.83], ["یزد", 1.024]]
+    assert cells(desk.read(book({"ب": stored}), POINTS), "value") == {(2.83,), (1.024,)}
+
+
 WIDE_TITLES = """
     layouts:
       - header_depth: 2

@@ -308,6 +308,10 @@ def _render(settings: Settings, state: Mapping[str, str], passwords: Path) -> st
             "task_instance_heartbeat_timeout": 120,
             # and what a killed scheduler had queued, after this: five minutes are a long night
             "orphaned_tasks_check_interval": 30,
+            # what a worker had taken when the database went is queued for ever; no slot is waited
+            # for in the queue, so three minutes there are proof
+            "task_queued_timeout": 180,
+            "task_queued_timeout_check_interval": 60,
         },
         "dag_processor": {
             "dag_bundle_config_list": bundles(dags_folder(settings)),

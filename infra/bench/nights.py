@@ -585,9 +585,11 @@ def _environment(work: Path, sink: Sink) -> dict[str, str]:
         "PAYESH_OPERATOR_EMAIL": OPERATOR,
         "PAYESH_NOTICE_HOURLY": "10000",
         # simulated nights are minutes apart: what waits for minutes waits for seconds here
-        "PAYESH_RETRY_SECONDS": "1",
+        "PAYESH_RETRY_SECONDS": "2",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "15",
     }
 
 

@@ -1,24 +1,29 @@
 """`payesh nightly` from nothing: one home, three nights, as a person would run them.
 
 The first makes everything; one is killed in the middle; the second finds nothing new; the third
-meets a dead agency, a corrupt workbook and a broken source file. The nights are dear (some 30 s
-each), so they are run once and looked at by many tests.
+meets a dead agency, a corrupt workbook, a broken source file, and a new source that was added by
+the guide's own words. The nights are dear (some 30 s each), so they are run once and looked at by
+many tests.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import psycopg
 import pytest
 
@@ -30,6 +35,7 @@ from ingestion.spec.kinds import KINDS
 
 pytestmark = pytest.mark.timeout(600)
 
+GUIDE = Path(__file__).parents[2] / "infra" / "docs" / "guides" / "first-source.md"
 DEAD, CORRUPT = "sim_a01", "sim_p05"
 
 
@@ -70,6 +76,7 @@ class House:
             text=True,
             timeout=400,
             check=False,
+            cwd=self.home,
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
@@ -102,8 +109,8 @@ class House:
 def house() -> Iterator[House]:
     home = Path(tempfile.mkdtemp(prefix="payesh-night-"))
     home.chmod(0o755)
-    (home / "more-sources").mkdir()
-    made = House(home, home / "more-sources")
+    (home / "sources").mkdir()
+    made = House(home, home / "sources")
     yield made
     made.payesh("sandbox", "stop")
     embedded.stop(made.settings)
@@ -130,7 +137,37 @@ def third(house: House, second: object) -> Run:
     (house.broken / "sim_a09__progress.yml").write_text(
         "source: sim_a09__progress\ntitle: Broken\nkind: progres\n", encoding="utf-8"
     )
+    follow_the_guide(house)
     return house.payesh("nightly", "--json")
+
+
+def guide_commands(verb: str) -> list[list[str]]:
+    """The guide's own lines of `payesh <verb>`, as words."""
+    text = GUIDE.read_text(encoding="utf-8").partition("## Later")[0]
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S))
+    return [shlex.split(line)[1:] for line in blocks.splitlines() if line.startswith(verb)]
+
+
+def follow_the_guide(house: House) -> None:
+    """From the table that the guide shows to a source that the next night takes: one file."""
+    text = GUIDE.read_text(encoding="utf-8")
+    book = openpyxl.Workbook()
+    for line in text.splitlines():
+        if line.startswith("|") and "---" not in line:
+            book["Sheet"].append([cell.strip() for cell in line.strip("|").split("|")])
+    book.save(house.home / "weekly.xlsx")
+    # a file written within the last seconds may still be growing
+    os.utime(house.home / "weekly.xlsx", (time.time() - 60,) * 2)
+    [drafting] = guide_commands("payesh source draft")
+    assert house.payesh(*drafting).code == EXIT_DONE
+    path = house.home / "sources" / "mict__weekly.yml"
+    [answer] = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    drafted = path.read_text(encoding="utf-8")
+    path.write_text(re.sub("# QUESTION:.*\n", answer, drafted), encoding="utf-8")
+    for verb in ("payesh source check", "payesh source run"):
+        [words] = guide_commands(verb)
+        done = house.payesh(*words)
+        assert done.code == EXIT_DONE, done.err
 
 
 def _records(house: House) -> int:
@@ -280,6 +317,23 @@ def test_a_broken_source_file_is_named_with_its_line_and_hides_no_other(third: R
     assert "sim_a09__progress.yml" in problem["where"]
     assert problem["fix"]
     assert len(third.sources) > 10
+
+
+def test_a_source_added_by_the_guide_is_in_the_release_of_that_night(
+    third: Run, house: House
+) -> None:
+    source = third.sources["mict__weekly"]
+    # it was loaded by hand already, and its file has not changed since
+    assert source["fault"] is None
+    assert third.night["is_new_release"] is True
+    [asking] = guide_commands("payesh psql")
+    seen = house.payesh(*asking)
+    assert seen.code == EXIT_DONE, seen.err
+    assert "1405-W35" in seen.out
+    [tracing] = guide_commands("payesh trace")
+    traced = house.payesh(*tracing)
+    assert traced.code == EXIT_DONE, traced.err
+    assert "weekly.xlsx" in traced.out
 
 
 def test_Q5_the_release_stands_while_sources_fail(third: Run, house: House) -> None:

@@ -191,6 +191,8 @@ class _House:
             self.payesh("up", seconds=supervisor.START_SECONDS + 120)
             yield
         finally:
+            # our own child: nobody else can see it off
+            sandbox.stop(self.settings)
             self.payesh("down", seconds=180)
 
     def set_clock(self, week: dt.date) -> None:

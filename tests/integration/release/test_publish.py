@@ -242,6 +242,27 @@ def test_a_new_column_keeps_old_releases_and_their_hashes(warehouse: Warehouse) 
         publish(warehouse.settings, row[0])
 
 
+def test_a_column_that_gains_room_keeps_old_releases_and_stays_protected(
+    warehouse: Warehouse,
+) -> None:
+    publish(warehouse.settings, first_night(warehouse))
+    before = read(warehouse.settings, "marts.progress_weekly")
+    warehouse.rows["P01", OLD] = Decimal(25)
+    build_id = warehouse.build([])
+    with connect(warehouse.settings, "transform") as connection:
+        connection.execute(
+            "alter table build.progress_weekly alter column actual_pct type numeric(38, 4)"
+        )
+    assert publish(warehouse.settings, build_id).changed["progress_weekly"] == (1, 1)
+    assert read(warehouse.settings, "marts_as_of.progress_weekly", 1) == before
+    assert all(check.is_intact for n in (1, 2) for check in verify(warehouse.settings, n))
+    with (
+        connect(warehouse.settings, "owner") as connection,
+        pytest.raises(psycopg.Error, match="published"),
+    ):
+        connection.execute("update history.progress_weekly set actual_pct = 1")
+
+
 def test_a_mart_that_is_built_no_more_ends(warehouse: Warehouse) -> None:
     publish(warehouse.settings, first_night(warehouse))
     with connect(warehouse.settings, "transform") as connection:

@@ -1,8 +1,8 @@
 set local role payesh_owner;
 
--- Where every address of a load follows from the row's own, a record keeps only the raw texts of its
--- cells, and the load keeps once where they stand. Objects with an address and a header for each
--- cell took a third of the time and 60 % of the room of a large load (measured November 2026).
+-- Where every address of a load follows from the row's own, a record keeps only the raw texts of
+-- its cells, and the load keeps once where they stand. Objects with an address and a header for
+-- each cell took a third of the time and 60 % of the room of a large load (November 2026).
 alter table raw.load add column places jsonb;
 comment on column raw.load.places is
 '{"<field>": [position, place, header]} where lineage holds arrays of raw texts. A place is the

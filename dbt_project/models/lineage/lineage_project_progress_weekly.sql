@@ -343,6 +343,7 @@ cross join lateral (
     where
         p.project_code = s.project_code and p.week_start = s.told_on and p.plan = 'current'
     -- by week: reports without a plan are few, and all weeks of all plans are many
+    order by p.load_id, p.record_no
     offset 0
 ) as l
 cross join {{ lineage_columns([

@@ -6,7 +6,7 @@ taken), for each dbt model that its builds ran (from relation to relation), and 
 inputs are the sources of its loads (version: the hash of the bytes), outputs the marts that changed
 (version: the release; columns, rows). All are made from the ledger, once the release stands: no
 task needs the catalogue, nor a library of its own. Off unless asked for; a catalogue that does not
-answer is told in the log and never holds up a release (see ADR 0014).
+answer is told in the log and never holds up a release (see ADR 0020).
 
 OPENLINEAGE_URL (and OPENLINEAGE_ENDPOINT, OPENLINEAGE_API_KEY)   events go there by POST
 OPENLINEAGE__TRANSPORT__TYPE=file, OPENLINEAGE__TRANSPORT__LOG_FILE_PATH   one line an event

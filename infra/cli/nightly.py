@@ -9,7 +9,9 @@ Run it: `payesh nightly`, `payesh nightly --week 1405-W35`
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -41,6 +43,8 @@ _TITLES: Final = {
 
 
 _LINES: Final = 40
+# as many places are named where several have the same warning
+_NAMED: Final = 3
 """So many sources are listed one by one."""
 
 
@@ -183,9 +187,10 @@ def _report(night: Night, settings: Settings) -> Group:
         parts += [_line(""), *_quarantine(night)]
     if night.warnings:
         parts += [_line(""), _line("Warnings of the gates", style="bold yellow")]
-        parts += [_line(f"  {warning}") for warning in night.warnings[:FINDINGS_SHOWN]]
-        if len(night.warnings) > FINDINGS_SHOWN:
-            parts.append(_line(f"  ... and {len(night.warnings) - FINDINGS_SHOWN} more"))
+        told = _told_together(night.warnings)
+        parts += [_line(f"  {warning}") for warning in told[:FINDINGS_SHOWN]]
+        if len(told) > FINDINGS_SHOWN:
+            parts.append(_line(f"  ... and {len(told) - FINDINGS_SHOWN} more"))
     faults = [(f"{s.source} ({s.owner}, {s.email})", s.fault) for s in night.sources if s.fault]
     faults += [("source file", fault) for fault in night.problems]
     faults += [("the warehouse", fault) for fault in night.failures]
@@ -199,6 +204,25 @@ def _report(night: Night, settings: Settings) -> Group:
         parts += [_line(""), _figures(night)]
     parts += [_line(""), *_times(night), _line(""), *_where_to_look(night, settings)]
     return Group(*parts)
+
+
+def _told_together(warnings: Sequence[str]) -> list[str]:
+    """Warnings `<where>: <what>` that say the same of several places as one, counts added up."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for warning in warnings:
+        where, _, what = warning.partition(": ")
+        groups.setdefault(re.sub(r"\d+", "#", what), []).append((where, what))
+    lines: list[str] = []
+    for form, group in groups.items():
+        (where, what), *more = group
+        if not more or form.count("#") != 1:
+            lines += [f"{where}: {what}" for where, what in group]
+            continue
+        total = sum(int(re.findall(r"\d+", what)[0]) for _, what in group)
+        names = ", ".join(where for where, _ in group[:_NAMED])
+        dots = ", ..." if len(group) > _NAMED else ""
+        lines.append(f"{len(group)} ({names}{dots}): {form.replace('#', str(total))}")
+    return lines
 
 
 def _verdict(night: Night) -> str:

@@ -40,3 +40,17 @@ def test_many_smooth_ones_are_one_line_a_kind_and_no_row_is_left_out() -> None:
     assert sum(source.rows_read for _, source in lines) == 10 * len(many)
     assert sum(source.files for _, source in lines) == len(many)
     assert many[0].rows_read == 10
+
+
+def test_the_same_warning_of_several_sources_is_one_line_with_the_sum() -> None:
+    from infra.cli.nightly import _told_together
+
+    jumps = "value(s) ten times those of the period before → ask its owner"
+    warnings = [f"sim_p0{n}__indicators: {n} {jumps}" for n in range(1, 6)]
+    falls = "sim_a01__progress: cumulative progress falls in 1 record(s) → ask its owner"
+    two = ["a__x: 2 of 3 weeks", "b__x: 1 of 3 weeks"]
+    assert _told_together([warnings[0], falls, *warnings[1:], *two]) == [
+        f"5 (sim_p01__indicators, sim_p02__indicators, sim_p03__indicators, ...): 15 {jumps}",
+        falls,
+        *two,
+    ]
